@@ -1,0 +1,57 @@
+# Two commands do everything: `make demo` and `make test`.  Each makes the virtual environment .venv first.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+BIN := .venv/bin
+RUNTIME := .venv/.runtime
+DEV := .venv/.dev
+TRAIN := .venv/.train
+export EDGE_DATASETS ?= $(wildcard $(abspath ../shared/datasets))
+
+help: ## show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+.venv/bin/python:
+	@$(PYTHON) deploy/preflight.py
+	$(PYTHON) -m venv .venv
+
+$(RUNTIME): .venv/bin/python pyproject.toml requirements/runtime.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements/runtime.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	@touch $@
+
+$(DEV): $(RUNTIME) requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements/dev.txt
+	@touch $@
+
+$(TRAIN): $(DEV) requirements/train.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements/train.txt
+	@touch $@
+
+demo: $(RUNTIME) ## inspect 300 simulated plates, trigger to gate
+	$(BIN)/edge demo
+
+test: $(DEV) ## the default test suite, under 5 minutes
+	$(BIN)/python -m pytest -m "not process and not train"
+
+test-process: $(DEV) ## faults with real processes, minutes
+	$(BIN)/python -m pytest -m process
+
+test-train: $(TRAIN) ## the training code; installs PyTorch
+	$(BIN)/python -m pytest -m train
+
+lint: $(DEV) ## ruff, mypy strict, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lock: $(DEV) ## resolve the requirements anew, for every supported Python and machine
+	$(BIN)/python deploy/lock.py
+
+clean: ## remove what these commands made
+	rm -rf .venv .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
+
+.PHONY: help demo test test-process test-train lint lock clean
