@@ -1,0 +1,53 @@
+"""Exact greedy non-maximum suppression over the few candidates that survive the score threshold."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def iou_matrix(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the (N, N) intersection over union of ``boxes``: (N, 4) float32, xyxy, px.  Empty unions give 0."""
+    corner = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
+    opposite = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
+    sides = np.maximum(opposite - corner, 0.0)
+    overlap = sides[..., 0] * sides[..., 1]
+    area = np.maximum(boxes[:, 2] - boxes[:, 0], 0.0) * np.maximum(boxes[:, 3] - boxes[:, 1], 0.0)
+    union = area[:, None] + area[None, :] - overlap
+    result: NDArray[np.float32] = np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
+    return result
+
+
+def nms(
+    boxes: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    classes: NDArray[np.integer],
+    iou: float,
+    class_aware: bool,
+) -> NDArray[np.intp]:
+    """Return the indices that greedy suppression keeps, by falling score; equal scores keep their input order.
+
+    A candidate is dropped if its overlap with a kept one of higher rank is *above* ``iou``.
+
+    Args:
+        boxes: (N, 4) float32, xyxy, px.
+        scores: (N,) float32, finite.
+        classes: (N,) integer class indices.
+        iou: largest overlap, 0..1, at which both of two candidates stay.
+        class_aware: only candidates of the same class suppress one another.
+
+    Time and memory grow with N squared, so threshold first: N is at most the network's K candidates.
+    """
+    order: NDArray[np.intp] = np.argsort(-scores, kind="stable")
+    if len(order) < 2:
+        return order
+    ranked = boxes[order]
+    suppresses = iou_matrix(ranked) > iou
+    if class_aware:
+        ranked_classes = classes[order]
+        suppresses &= ranked_classes[:, None] == ranked_classes[None, :]
+    alive = np.ones(len(order), np.bool_)
+    for rank in range(len(order) - 1):
+        if alive[rank]:
+            alive[rank + 1 :] &= ~suppresses[rank, rank + 1 :]
+    return order[alive]
