@@ -1,0 +1,74 @@
+"""The gateway's side of the PLC: is it alive, does it honour our session, how far has the belt gone.  Pure.
+
+A gateway session lives as long as nothing is in doubt.  It begins anew, and with it everything behind it, when the
+PLC restarts, falls silent, stops, disagrees about the fail-safe, forgets our session, or when this process itself
+was held up for longer than the PLC waits.
+"""
+
+from __future__ import annotations
+
+from math import ceil
+
+from edge.clock import NS_PER_MS
+from edge.config import GatewayConfig
+from edge.core.counter import wrap
+from edge.gateway.plc.signals import FAIL_SAFE, RUNNING, PlcStatus
+
+
+class PlcLink:
+    """Judges the PLC by what it says and when.
+
+    Attributes:
+        status: the last block read, or None while the PLC is not trusted.
+        armed: the PLC echoes our gateway session: permits may follow.
+        reason: why it is not armed.
+    """
+
+    def __init__(self, config: GatewayConfig) -> None:
+        self._config = config
+        self._counts_per_ns = config.line.counts_per_mm * config.line.speed_max_mm_s / 1e9
+        self._stale_ns = int(config.plc.stale_ms * NS_PER_MS)
+        self._heartbeat = -1
+        self._changed_ns = 0
+        self._read_ns = 0
+        self.status: PlcStatus | None = None
+        self.armed = False
+        self.reason = "the PLC has not been read yet"
+
+    def doubt(self, reason: str) -> None:
+        """Stop trusting the PLC."""
+        self.status, self.armed, self.reason = None, False, reason
+
+    def take(self, status: PlcStatus, gateway_session: int, now_ns: int) -> bool:
+        """Judge one read.  False: the present gateway session has ended, or none can begin."""
+        if status.heartbeat != self._heartbeat:
+            self._heartbeat, self._changed_ns = status.heartbeat, now_ns
+        problem = self._problem(status, gateway_session, now_ns)
+        if problem:
+            self.doubt(problem)
+            return False
+        self.status, self._read_ns = status, now_ns
+        if status.gateway_session == gateway_session:
+            self.armed, self.reason = True, ""
+        elif not self.armed:
+            self.reason = "the PLC has not taken the gateway's session yet"
+        return True
+
+    def _problem(self, status: PlcStatus, gateway_session: int, now_ns: int) -> str:
+        if now_ns - self._changed_ns > self._stale_ns:
+            return "the PLC's heartbeat stands still: its program is stopped"
+        if not status.flags & RUNNING:
+            return "the PLC's program is not running"
+        if status.fail_safe != FAIL_SAFE[self._config.fail_safe]:
+            return f"the PLC's fail-safe is {status.fail_safe}, and {self._config.fail_safe} is configured"
+        if self.status is not None and status.session != self.status.session:
+            return "the PLC was restarted"
+        if self.armed and status.gateway_session != gateway_session:
+            return "the PLC no longer honours the gateway's session"
+        return ""
+
+    def count_now(self, now_ns: int) -> int:
+        """Return the count that the belt has reached at most: the last reading plus the highest speed since."""
+        if self.status is None:
+            return 0
+        return wrap(self.status.count + ceil(self._counts_per_ns * (now_ns - self._read_ns)))

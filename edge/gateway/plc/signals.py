@@ -1,0 +1,158 @@
+"""The Modbus signal map, version 1: holding registers, 32-bit values high word first.  docs/signal.md shows it.
+
+A pure translation between register words and typed values; the driver moves the words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edge.core.register import Permit
+from edge.errors import PlcError
+
+MAP_VERSION = 1
+
+STATUS_BASE, STATUS_LENGTH = 0, 120
+TRIGGERS_AT, TRIGGERS = 24, 12
+ECHOES_AT, PERMIT_SLOTS = 72, 8
+GATED_AT, GATED = 88, 8
+CONTROL_BASE = 200
+PERMIT_BASE, PERMIT_LENGTH = 220, 11
+
+RUNNING, GATEWAY_ALIVE, INFEED_OPEN, BELT_MOVING = 1, 2, 4, 8
+FAIL_SAFE = {"reject": 1, "stop_line": 2}
+RESULT_PASS = 1
+ACTION_GOOD = 1
+
+ARMED, EXECUTED = 1, 7
+PERMIT_STATUS = {
+    0: "empty",
+    ARMED: "armed",
+    2: "wrong_session",
+    3: "unknown_part",
+    4: "wrong_count",
+    5: "late",
+    6: "fenced",
+    EXECUTED: "executed",
+    8: "cleared",
+    9: "not_permittable",
+    10: "bad_result",
+}
+
+
+@dataclass(frozen=True)
+class PlcStatus:
+    """What the PLC says, from one read.
+
+    Attributes:
+        parts: (number, latched count) of the last parts that the PLC's eye counted, oldest first.
+        echoes: (sequence, status) by permit slot.
+        gated: (number, action) of the last parts that met the gate.
+    """
+
+    heartbeat: int
+    flags: int
+    fail_safe: int
+    session: int
+    count: int
+    last_part: int
+    gateway_session: int
+    station_session: int
+    fence: int
+    recipe: int
+    epoch: int
+    parts: tuple[tuple[int, int], ...]
+    echoes: tuple[tuple[int, int], ...]
+    gated: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class Control:
+    """What the gateway tells the PLC with every heartbeat."""
+
+    heartbeat: int
+    ready: bool
+    gateway_session: int
+    station_session: int
+    fence: int
+    recipe: int
+    epoch: int
+    fail_safe: str
+
+
+def words(value: int) -> list[int]:
+    """Return a 32-bit value as two registers, high word first."""
+    return [(value >> 16) & 0xFFFF, value & 0xFFFF]
+
+
+def parse_status(registers: Sequence[int]) -> PlcStatus:
+    """Read the status block, ``STATUS_LENGTH`` registers.
+
+    Raises:
+        PlcError: the block is short or of another version, or holds a status that the map does not know.
+    """
+    if len(registers) != STATUS_LENGTH:
+        raise PlcError(
+            f"The PLC answered {len(registers)} registers where {STATUS_LENGTH} were asked.", "check the PLC's program."
+        )
+    if registers[0] != MAP_VERSION:
+        raise PlcError(
+            f"The PLC's signal map has version {registers[0]}, and {MAP_VERSION} is understood.",
+            "load the PLC program that belongs to this gateway; see docs/signal.md.",
+        )
+
+    def wide(at: int) -> int:
+        return (registers[at] << 16) | registers[at + 1]
+
+    echoes = tuple((registers[at], registers[at + 1]) for at in range(ECHOES_AT, ECHOES_AT + 2 * PERMIT_SLOTS, 2))
+    if unknown := [status for _, status in echoes if status not in PERMIT_STATUS]:
+        raise PlcError(
+            f"The PLC echoes permit status {unknown[0]}, which the map does not know.", "see docs/signal.md."
+        )
+    last_part = wide(8)
+    parts = [(wide(at), wide(at + 2)) for at in range(TRIGGERS_AT, TRIGGERS_AT + 4 * TRIGGERS, 4)]
+    return PlcStatus(
+        heartbeat=registers[1],
+        flags=registers[2],
+        fail_safe=registers[3],
+        session=wide(4),
+        count=wide(6),
+        last_part=last_part,
+        gateway_session=wide(10),
+        station_session=wide(12),
+        fence=wide(14),
+        recipe=registers[16],
+        epoch=registers[17],
+        parts=tuple(sorted(parts, key=lambda part: (part[0] - last_part - 1) % (1 << 32))),
+        echoes=echoes,
+        gated=tuple((wide(at), registers[at + 2]) for at in range(GATED_AT, GATED_AT + 4 * GATED, 4)),
+    )
+
+
+def control_words(control: Control) -> list[int]:
+    """Return the control block, for ``CONTROL_BASE``."""
+    return [
+        control.heartbeat & 0xFFFF,
+        int(control.ready),
+        *words(control.gateway_session),
+        *words(control.station_session),
+        *words(control.fence),
+        control.recipe,
+        control.epoch,
+        FAIL_SAFE[control.fail_safe],
+        0,
+    ]
+
+
+def permit_words(permit: Permit, sequence: int) -> list[int]:
+    """Return one permit slot, the sequence last, so that a PLC which scans in mid-write never sees half a permit."""
+    return [
+        *words(permit.number),
+        *words(permit.count),
+        *words(permit.session.plc),
+        *words(permit.session.gateway),
+        permit.session.epoch,
+        RESULT_PASS,
+        sequence,
+    ]

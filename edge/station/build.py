@@ -1,0 +1,163 @@
+"""From configuration to a running station.  Everything is allocated, warmed and gated here, before the first part."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import zmq
+
+from edge.capture.base import Camera, TriggerSource, frame_shape
+from edge.capture.factory import open_camera, open_trigger
+from edge.capture.loop import CaptureThread, TriggerThread
+from edge.clock import NS_PER_MS
+from edge.config import RecipeConfig, StationConfig
+from edge.core import budget
+from edge.core.ledger import PartLedger
+from edge.core.match import Matcher
+from edge.core.pool import FramePool, Purpose
+from edge.core.rules import Rule
+from edge.engine.base import Engine
+from edge.engine.inspector import Inspector
+from edge.engine.select import Choice, build, choose
+from edge.errors import ConfigError
+from edge.model.gate import golden_gate
+from edge.model.package import ModelPackage, load_package
+from edge.record.outcomes import OutcomeWriter
+from edge.station.inspection import InspectThread
+from edge.station.loop import Station, StationEvent
+from edge.station.mailbox import Mailbox
+from edge.station.reporting import Identity, Reporter
+from edge.wire.publisher import Publisher
+
+_log = logging.getLogger(__name__)
+
+CAPTURE_RESERVE = 2
+"""Slots that inspection can never hold: one that the camera fills, one that waits for its trigger."""
+
+
+def rules(recipe: RecipeConfig) -> tuple[Rule, ...]:
+    """Return the recipe's rules for the core."""
+    return tuple(Rule(r.name, r.classes, r.min_score, r.min_area_px, r.min_longer_side_px) for r in recipe.rules)
+
+
+@dataclass(frozen=True)
+class Deciding:
+    """What decides: a package on an engine that passed the golden gate, with the recipe's rules."""
+
+    package: ModelPackage
+    engine: Engine
+    choice: Choice
+    inspector: Inspector
+
+
+@contextmanager
+def deciding(config: StationConfig) -> Iterator[Deciding]:
+    """Load, build, warm and gate what decides; the very instance that passed the gate is yielded.
+
+    Raises:
+        ModelError, GoldenMismatch, EngineError, ConfigError: it must not decide.
+    """
+    if config.model.engine == "null" and config.gateway.endpoint is not None:
+        raise ConfigError(
+            "model.engine = 'null' looks at nothing, and a gateway is configured.",
+            "name a real engine, or 'auto'; the null engine is for benchmarks without a gateway.",
+        )
+    package = load_package(Path(config.model.package))
+    choice = choose(package, config.model.engine, config.model.precision)
+    with build(package, choice, config.model.threads) as engine:
+        if choice.engine != "null":
+            golden_gate(package, engine)
+        camera = config.camera
+        shape = frame_shape(camera.width, camera.height, camera.color)
+        inspector = Inspector(package, engine, rules(config.recipe), shape, camera.color)
+        _log.info("%s on %s %s: %s", package.identity, choice.engine, choice.precision, choice.reason)
+        yield Deciding(package, engine, choice, inspector)
+
+
+def compute_budget(config: StationConfig) -> budget.Budget:
+    """Return the station's budget."""
+    return budget.compute(config.line, config.actuator, config.plc_timing, config.limits.ceiling_ms)
+
+
+Devices = Callable[[StationConfig], AbstractContextManager[tuple[Camera, TriggerSource]]]
+"""Opens the camera and the trigger source of a configuration, and closes them."""
+
+
+@contextmanager
+def devices(config: StationConfig) -> Iterator[tuple[Camera, TriggerSource]]:
+    """Open the camera and the trigger source that ``config`` names.
+
+    Raises:
+        CameraError, ConfigError: one cannot be reached, or the two do not go together.
+    """
+    with (
+        closing(open_camera(config.camera)) as camera,
+        closing(open_trigger(config.trigger, camera, config.line, config.lane)) as source,
+    ):
+        yield camera, source
+
+
+@contextmanager
+def station(config: StationConfig, outcomes: Path | None = None) -> Iterator[Station]:
+    """Build a station whose threads run; leaving it closes every part, thread, lease and socket.
+
+    Raises:
+        EdgeError: something is missing or refused, with its remedy.
+    """
+    with deciding(config) as decides, assembled(config, decides, devices, outcomes) as result:
+        yield result
+
+
+@contextmanager
+def assembled(
+    config: StationConfig, decides: Deciding, open_devices: Devices, outcomes: Path | None = None
+) -> Iterator[Station]:
+    """Build a station, as ``station``, around what decides and what delivers frames and triggers.
+
+    Raises:
+        EdgeError: something is missing or refused, with its remedy.
+    """
+    limits, camera_config = config.limits, config.camera
+    deadline_ms = compute_budget(config).deadline_ms
+    with ExitStack() as stack:
+        context = stack.enter_context(zmq.Context[zmq.Socket[bytes]]())
+        mailbox: Mailbox[StationEvent] = Mailbox()
+        stack.callback(mailbox.close)
+        quotas = {Purpose.CAPTURE: limits.pool_slots, Purpose.INSPECTION: limits.pool_slots - CAPTURE_RESERVE}
+        shape = frame_shape(camera_config.width, camera_config.height, camera_config.color)
+        pool = FramePool(limits.pool_slots, shape, quotas)
+        ledger = PartLedger(
+            limits.open_parts,
+            int(deadline_ms * NS_PER_MS),
+            int(limits.frame_timeout_ms * NS_PER_MS),
+            int(config.line.counts_per_mm * config.line.part_length_max_mm),
+        )
+        matcher = Matcher(
+            int(camera_config.window_early_ms * NS_PER_MS),
+            int(camera_config.window_late_ms * NS_PER_MS),
+            camera_config.sync_pairs,
+        )
+        publisher = None
+        if config.gateway.endpoint is not None:
+            publisher = Publisher(config, config.gateway.endpoint, secrets.token_hex(8), context)
+            stack.callback(publisher.close)
+        choice = decides.choice
+        identity = Identity(decides.package.identity, choice.engine, choice.precision)
+        writer = OutcomeWriter(outcomes) if outcomes is not None else None
+        reporter = Reporter(config, identity, ledger, pool, publisher, deadline_ms, writer, context)
+        stack.callback(reporter.close)
+        inspect = InspectThread(decides.inspector, pool, mailbox.post)
+        inspect.start()
+        stack.callback(inspect.stop)
+        camera, source = stack.enter_context(open_devices(config))
+        result = Station(config, ledger, matcher, pool, mailbox, inspect, publisher, reporter)
+        stack.callback(result.finish)
+        for thread in (CaptureThread(camera, pool, mailbox.post), TriggerThread(source, mailbox.post)):
+            thread.start()
+            stack.callback(thread.stop)
+        yield result

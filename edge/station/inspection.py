@@ -1,0 +1,91 @@
+"""The inspect thread: frames in, verdicts out.  It knows nothing of time, sockets or the belt."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.clock import now_ns
+from edge.core.outcome import Outcome
+from edge.core.part import Verdict
+from edge.core.pool import FramePool, Lease
+from edge.errors import EdgeError
+
+_log = logging.getLogger(__name__)
+
+
+class Inspects(Protocol):
+    """Whatever turns a frame into a verdict."""
+
+    def inspect(self, frame: NDArray[np.uint8]) -> Verdict:
+        """Return the verdict on one frame."""
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """The verdict on the frame in ``lease``, for part ``number``.  Whoever takes the event must end the lease."""
+
+    number: int
+    lease: Lease
+    verdict: Verdict
+
+
+class InspectThread:
+    """Inspects one frame after the other, in a thread of its own.
+
+    Args:
+        inspector: decides.
+        pool: where the frames lie.
+        post: takes the result.
+    """
+
+    def __init__(self, inspector: Inspects, pool: FramePool, post: Callable[[Inspected], None]) -> None:
+        self._inspector, self._pool, self._post = inspector, pool, post
+        self._work: SimpleQueue[tuple[int, Lease] | None] = SimpleQueue()
+        self._busy_since_ns = 0
+        self._thread = threading.Thread(target=self._run, name="inspect", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread, once."""
+        self._thread.start()
+
+    def submit(self, number: int, lease: Lease) -> None:
+        """Queue the frame in ``lease`` for part ``number``.  The pool's quota bounds the queue."""
+        self._work.put((number, lease))
+
+    def hung(self, now: int, limit_ns: int) -> bool:
+        """True while one inspection has run for longer than ``limit_ns``."""
+        since = self._busy_since_ns
+        return since != 0 and now - since > limit_ns
+
+    def stop(self, timeout_s: float = 2.0) -> bool:
+        """Ask the thread to end.  False where it hangs: the process must end then."""
+        self._work.put(None)
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        while (job := self._work.get()) is not None:
+            number, lease = job
+            self._busy_since_ns = now_ns()
+            verdict = self._verdict(lease)
+            self._busy_since_ns = 0
+            self._post(Inspected(number, lease, verdict))
+
+    def _verdict(self, lease: Lease) -> Verdict:
+        try:
+            return self._inspector.inspect(self._pool.frame(lease))
+        except Exception as error:  # noqa: BLE001
+            # Whatever the engine raises costs this part its decision, never the thread: the next part needs it.
+            if isinstance(error, EdgeError):
+                _log.error("Inspection failed: %s", error)
+            else:
+                _log.exception("Inspection failed.")
+            return Verdict(Outcome.NO_DECISION, "engine_fault")

@@ -1,0 +1,273 @@
+"""Messages between station and gateway, and what both publish.  JSON, tagged by ``kind``, versioned by ``v``.
+
+Unknown fields are ignored, so that a newer peer may add some; an unknown ``kind`` or ``v`` is refused.  No message's
+age places a part: positions travel as counts latched in hardware.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from edge.errors import WireError
+
+VERSION = 1
+MAX_BYTES = 16_384
+
+
+class Message(msgspec.Struct, tag_field="kind", frozen=True, kw_only=True):
+    """Base of all messages."""
+
+    v: int = VERSION
+
+
+class Hello(Message, frozen=True, tag="hello"):
+    """A station asks for a session on a lane."""
+
+    station: str
+    lane: int
+    instance: str
+    recipe: str
+    recipe_number: int
+    line_digest: str
+    fail_safe: str
+
+
+class Announce(Message, frozen=True, tag="announce"):
+    """A trigger opened a part at the station."""
+
+    session: int
+    part: int
+    count: int
+
+
+class Verdict(Message, frozen=True, tag="verdict"):
+    """A part closed at the station."""
+
+    session: int
+    part: int
+    count: int
+    outcome: str
+    cause: str
+
+
+class Heartbeat(Message, frozen=True, tag="heartbeat"):
+    """The station's loop makes progress.  ``ready`` means: it may be sent parts."""
+
+    session: int
+    beat: int
+    ready: bool
+    triggers: int
+    frames: int
+    closed: int
+    open: int
+
+
+class Goodbye(Message, frozen=True, tag="goodbye"):
+    """The station leaves in order."""
+
+    session: int
+
+
+class Grant(Message, frozen=True, tag="grant"):
+    """A session.  Parts whose latched count plus trigger-to-gate lies before ``fence`` get no permit."""
+
+    session: int
+    gateway_session: int
+    plc_session: int
+    epoch: int
+    fence: int
+    fail_safe: str
+    boot_id: str
+
+
+class Refuse(Message, frozen=True, tag="refuse"):
+    """No session, and why."""
+
+    reason: str
+    remedy: str
+
+
+class Revoke(Message, frozen=True, tag="revoke"):
+    """The session has ended; ask for a new one."""
+
+    session: int
+    reason: str
+
+
+class Ack(Message, frozen=True, tag="ack"):
+    """What became of a verdict.  ``accepted_ns`` is on the gateway's monotonic clock, valid within one boot id."""
+
+    session: int
+    part: int
+    disposition: str
+    accepted_ns: int
+
+
+class Executed(Message, frozen=True, tag="executed"):
+    """The PLC echoed that it opened the gate for this part."""
+
+    session: int
+    part: int
+    echoed_ns: int
+
+
+class GatewayBeat(Message, frozen=True, tag="gateway_heartbeat"):
+    """The gateway's loop makes progress."""
+
+    beat: int
+    plc_ok: bool
+    count: int
+
+
+ToGateway = Hello | Announce | Verdict | Heartbeat | Goodbye
+ToStation = Grant | Refuse | Revoke | Ack | Executed | GatewayBeat
+
+
+class FindingRecord(msgspec.Struct, frozen=True):
+    """A finding: class, score, box (x1, y1, x2, y2) in frame pixels."""
+
+    cls: str
+    score: float
+    box: tuple[float, float, float, float]
+
+
+class PartRecord(Message, frozen=True, tag="part"):
+    """All that the station knows of one part, published once, when its acknowledgement came or did not come in time."""
+
+    station: str
+    lane: int
+    part: int
+    count: int
+    outcome: str
+    cause: str
+    rule: str
+    disposition: str
+    findings: list[FindingRecord]
+    tag: str
+    t0_ns: int
+    t1_ns: int | None
+    t2_ns: int | None
+    t3_ns: int | None
+    t4_ns: int | None
+    recipe: str
+    model: str
+    engine: str
+    precision: str
+    version: str
+    wall: str
+
+
+class StationStatus(Message, frozen=True, tag="station_status"):
+    """The station's cumulative counters and state, published once a second and at every change of state."""
+
+    station: str
+    lane: int
+    state: str
+    reason: str
+    session: int
+    triggers: int
+    outcomes: dict[str, int]
+    causes: dict[str, int]
+    open: int
+    acknowledged: int
+    dispositions: dict[str, int]
+    late_results: int
+    frames: int
+    lost_frames: dict[str, int]
+    wire_errors: int
+    pool: dict[str, int]
+    deadline_ms: float
+    recipe: str
+    model: str
+    engine: str
+    precision: str
+    version: str
+    started_wall: str
+
+
+class GatewayStatus(Message, frozen=True, tag="gateway_status"):
+    """The gateway's cumulative counters and state, published once a second."""
+
+    gateway: str
+    lane: int
+    plc_ok: bool
+    reason: str
+    station: str
+    station_session: int
+    plc_session: int
+    fence: int
+    plc_triggers: int
+    announced: int
+    unannounced: int
+    permitted: int
+    rejected: dict[str, int]
+    pending: int
+    dispositions: dict[str, int]
+    executed: int
+    wire_errors: int
+    plc_errors: int
+    sessions_granted: int
+    version: str
+
+
+Published = PartRecord | StationStatus | GatewayStatus
+
+_encoder = msgspec.json.Encoder()
+_decoders: dict[Any, msgspec.json.Decoder[Any]] = {
+    kind: msgspec.json.Decoder(kind) for kind in (ToGateway, ToStation, Published)
+}
+
+
+def encode(message: Message) -> bytes:
+    """Return ``message`` as JSON."""
+    return _encoder.encode(message)
+
+
+def decode_to_gateway(data: bytes) -> ToGateway:
+    """Read a message that a station sent.
+
+    Raises:
+        WireError: it is too long, is no such message, or has an unknown version.
+    """
+    message: ToGateway = _decode(data, ToGateway)
+    return message
+
+
+def decode_to_station(data: bytes) -> ToStation:
+    """Read a message that a gateway sent.  Raises ``WireError`` as ``decode_to_gateway``."""
+    message: ToStation = _decode(data, ToStation)
+    return message
+
+
+def decode_published(data: bytes) -> Published:
+    """Read a published record.  Raises ``WireError`` as ``decode_to_gateway``."""
+    message: Published = _decode(data, Published)
+    return message
+
+
+def _decode(data: bytes, kind: Any) -> Any:
+    if len(data) > MAX_BYTES:
+        raise WireError(f"A message of {len(data)} bytes exceeds {MAX_BYTES}.", "find who sends it.")
+    try:
+        message = _decoders[kind].decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise WireError(f"A message cannot be understood: {error}.", "check that both ends run one version.") from None
+    if message.v != VERSION:
+        raise WireError(
+            f"A {type(message).__name__} message has version {message.v}, and {VERSION} is understood.",
+            "update the older end.",
+        )
+    return message
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema of every message."""
+    kinds = [*ToGateway.__args__, *ToStation.__args__, *Published.__args__]
+    _, components = msgspec.json.schema_components(kinds, ref_template="#/$defs/{name}")
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$defs": components,
+        "anyOf": [{"$ref": f"#/$defs/{k.__name__}"} for k in kinds],
+    }

@@ -1,0 +1,176 @@
+"""The station's side of the link to the gateway: ask for a session, announce parts, send verdicts, take answers.
+
+Nothing here waits.  A message that cannot be sent is dropped and counted: the gateway's default stands for it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import zmq
+
+from edge.clock import NS_PER_MS, boot_id
+from edge.config import StationConfig
+from edge.core.part import Part
+from edge.errors import WireError
+from edge.wire import messages as wire
+from edge.wire.sockets import Context, connect, receive
+
+HELLO_NS = 100 * NS_PER_MS
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Counters that only grow while the station works; they travel with every heartbeat."""
+
+    triggers: int
+    frames: int
+    closed: int
+    open: int
+
+
+class Publisher:
+    """A DEALER socket and the session that runs over it.
+
+    Attributes:
+        session: the granted session, 0 without one.
+        grant: the grant, or None.
+        refusal: why the gateway refuses, in words, or "".
+        dropped: messages that could not be sent.
+        errors: messages that could not be understood.
+    """
+
+    def __init__(self, config: StationConfig, endpoint: str, instance: str, context: Context) -> None:
+        self._config, self._instance = config, instance
+        self.socket = connect(context, zmq.DEALER, endpoint)
+        self._boot = boot_id()
+        self._beat = 0
+        self._hello_ns = self._beat_ns = self._heard_ns = 0
+        self.session = 0
+        self.grant: wire.Grant | None = None
+        self.refusal = "no gateway has answered yet"
+        self.dropped = self.errors = 0
+
+    def close(self) -> None:
+        """Say goodbye if there is a session, and close the socket."""
+        if self.session:
+            self._send(wire.Goodbye(session=self.session))
+        self.socket.close(linger=50)
+
+    def receive(self, now_ns: int) -> list[wire.ToStation]:
+        """Return what the gateway says that concerns the station: grants, revocations, acknowledgements, executions."""
+        out: list[wire.ToStation] = []
+        while (frames := receive(self.socket)) is not None:
+            try:
+                message = wire.decode_to_station(frames[-1])
+            except WireError:
+                self.errors += 1
+                continue
+            self._heard_ns = now_ns
+            if self._take(message):
+                out.append(message)
+        return out
+
+    def _take(self, message: wire.ToStation) -> bool:
+        if isinstance(message, wire.Grant):
+            if message.fail_safe != self._config.gateway.fail_safe:
+                self.refusal = f"the gateway's fail-safe is {message.fail_safe!r}"
+                self._send(wire.Goodbye(session=message.session))
+                return False
+            self.grant, self.session, self.refusal = message, message.session, ""
+            return True
+        if isinstance(message, wire.Refuse):
+            self.refusal = f"{message.reason} ({message.remedy})"
+            return False
+        if isinstance(message, wire.Revoke):
+            if message.session != self.session:
+                return False
+            self.drop(message.reason)
+            return True
+        return isinstance(message, wire.Ack | wire.Executed) and message.session == self.session
+
+    def drop(self, reason: str) -> None:
+        """End the session on this side; the next tick asks for a new one."""
+        self.session, self.grant, self.refusal = 0, None, reason
+
+    def renew(self, reason: str) -> None:
+        """Give the session back and ask for a new one, with a new fence."""
+        if self.session:
+            self._send(wire.Goodbye(session=self.session))
+            self.drop(reason)
+
+    def tick(self, now_ns: int, ready: bool, progress: Progress) -> bool:
+        """Send what is due.  Return False when a session has just been lost because the gateway fell silent."""
+        link = self._config.gateway
+        if self.session == 0:
+            if now_ns >= self._hello_ns:
+                self._hello_ns = now_ns + HELLO_NS
+                self._send(self._hello())
+            return True
+        if now_ns - self._heard_ns > link.stale_ms * NS_PER_MS:
+            self.drop("the gateway fell silent")
+            return False
+        if now_ns >= self._beat_ns:
+            self._beat_ns = now_ns + int(link.heartbeat_ms * NS_PER_MS)
+            self._beat += 1
+            self._send(
+                wire.Heartbeat(
+                    session=self.session,
+                    beat=self._beat,
+                    ready=ready,
+                    triggers=progress.triggers,
+                    frames=progress.frames,
+                    closed=progress.closed,
+                    open=progress.open,
+                )
+            )
+        return True
+
+    def next_ns(self) -> int:
+        """Return when ``tick`` next has something to send."""
+        return self._beat_ns if self.session else self._hello_ns
+
+    def announce(self, part: Part) -> None:
+        """Say that a trigger opened ``part``."""
+        if self.session:
+            self._send(wire.Announce(session=self.session, part=part.number, count=part.trigger.count))
+
+    def verdict(self, part: Part) -> bool:
+        """Send the verdict of a closed part under the present session.  False where it could not be sent."""
+        verdict = part.verdict
+        if verdict is None:
+            raise ValueError(f"Part {part.number} is still open.")
+        return bool(self.session) and self._send(
+            wire.Verdict(
+                session=self.session,
+                part=part.number,
+                count=part.trigger.count,
+                outcome=verdict.outcome.value,
+                cause=verdict.cause,
+            )
+        )
+
+    def accepted_ns(self, ack: wire.Ack, arrived_ns: int) -> int:
+        """Return T4: by the gateway's clock where it is also ours, else the acknowledgement's arrival."""
+        same_host = self.grant is not None and self.grant.boot_id == self._boot
+        return ack.accepted_ns if same_host else arrived_ns
+
+    def _hello(self) -> wire.Hello:
+        config = self._config
+        return wire.Hello(
+            station=config.name,
+            lane=config.lane,
+            instance=self._instance,
+            recipe=config.recipe.name,
+            recipe_number=config.recipe.number(),
+            line_digest=config.line.digest(),
+            fail_safe=config.gateway.fail_safe,
+        )
+
+    def _send(self, message: wire.ToGateway) -> bool:
+        try:
+            self.socket.send(wire.encode(message), zmq.NOBLOCK)
+        except zmq.Again:
+            self.dropped += 1
+            return False
+        return True
