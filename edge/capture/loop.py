@@ -1,0 +1,177 @@
+"""The threads that stand at the camera and at the part eye.  They decide nothing: they post what came."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
+import numpy as np
+
+from edge.capture.base import Camera, TriggerSource
+from edge.capture.events import (
+    CaptureEvent,
+    CaptureFault,
+    EpochChanged,
+    FrameArrived,
+    FrameLost,
+    FramesMissed,
+    TriggerEvent,
+    TriggerFault,
+)
+from edge.core.counter import delta
+from edge.core.part import FrameInfo
+from edge.core.pool import Frame, FramePool, Lease, Purpose
+from edge.errors import EdgeError
+
+WAIT_S = 0.1
+"""Longest wait for a frame or trigger, so that ``stop`` is quick."""
+
+EXHAUSTED_WAIT_S = 0.005
+"""Wait without a slot: short, so that one that falls free is taken before the next frame comes."""
+
+_log = logging.getLogger(__name__)
+
+
+class _Loop(ABC):
+    """A thread that repeats ``_step`` until it is stopped or fails.
+
+    Attributes:
+        progress: grows with every turn, frames or not.  One that stands means a hung driver.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.progress = 0
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread runs."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """Start the thread, once."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 2.0) -> bool:
+        """Ask the thread to end and wait for it.
+
+        Returns:
+            Whether it has ended.  False means that the driver hangs; the process must end then.
+        """
+        self._stopping.set()
+        if self._thread.ident is not None:
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                self._step()
+                self.progress += 1
+        except Exception as error:  # noqa: BLE001 - whatever a driver raises must reach the station
+            _log.exception("The %s thread ended.", self._thread.name)
+            self._fail(str(error) if isinstance(error, EdgeError) else f"{type(error).__name__}: {error}")
+        finally:
+            self._finish()
+
+    @abstractmethod
+    def _step(self) -> None:
+        """One turn, of at most ``WAIT_S``."""
+
+    @abstractmethod
+    def _fail(self, text: str) -> None:
+        """Post that the thread has ended on an error."""
+
+    def _finish(self) -> None:
+        """Give back what the thread holds."""
+        return
+
+
+class CaptureThread(_Loop):
+    """Puts each frame into a slot and posts it.  The owner opens the camera before ``start``, and closes it after.
+
+    A frame that finds no slot is received into a spare one and posted as lost, so that its part gets its cause.
+    A counter that goes backwards is no gap: it shows in ``FrameInfo.counter`` alone.
+
+    Args:
+        camera: an open camera.
+        pool: of slots of the camera's shape.
+        post: takes the events, from this thread; it must return at once.  Each lease is released here, or passed on
+            with ``FrameArrived``.
+    """
+
+    def __init__(self, camera: Camera, pool: FramePool, post: Callable[[CaptureEvent], None]) -> None:
+        super().__init__("capture")
+        self._camera = camera
+        self._pool = pool
+        self._post = post
+        self._spare: Frame = np.zeros(camera.shape, np.uint8)
+        self._lease: Lease | None = None
+        self._last: int | None = None
+
+    def _step(self) -> None:
+        if self._lease is None:
+            self._lease = self._pool.lease(Purpose.CAPTURE)
+        if self._lease is None:
+            info = self._camera.grab(self._spare, EXHAUSTED_WAIT_S)
+        else:
+            info = self._camera.grab(self._pool.frame(self._lease), WAIT_S)
+        if info is not None:
+            self._count(info)
+            self._hand_on(info)
+
+    def _count(self, info: FrameInfo) -> None:
+        missed = 0 if self._last is None else delta(info.counter, self._last) - 1
+        self._last = info.counter
+        if missed > 0:
+            self._post(FramesMissed(missed))
+
+    def _hand_on(self, info: FrameInfo) -> None:
+        if not info.intact:
+            self._release()
+            self._post(FrameLost(info, "frame_corrupt"))
+        elif self._lease is None:
+            self._post(FrameLost(info, "pool_exhausted"))
+        else:
+            lease, self._lease = self._lease, None
+            self._post(FrameArrived(lease, info))
+
+    def _release(self) -> None:
+        if self._lease is not None:
+            self._pool.release(self._lease)
+            self._lease = None
+
+    def _fail(self, text: str) -> None:
+        self._post(CaptureFault(text))
+
+    def _finish(self) -> None:
+        self._release()
+
+
+class TriggerThread(_Loop):
+    """Posts each edge.  The owner opens the source before ``start``, and closes it after.
+
+    Args:
+        source: an open source.
+        post: takes the events, from this thread; it must return at once.
+    """
+
+    def __init__(self, source: TriggerSource, post: Callable[[TriggerEvent], None]) -> None:
+        super().__init__("trigger")
+        self._source = source
+        self._post = post
+        self._epoch = source.epoch
+
+    def _step(self) -> None:
+        trigger = self._source.wait(WAIT_S)
+        if self._source.epoch != self._epoch:
+            self._epoch = self._source.epoch
+            self._post(EpochChanged(self._epoch))
+        if trigger is not None:
+            self._post(trigger)
+
+    def _fail(self, text: str) -> None:
+        self._post(TriggerFault(text))
