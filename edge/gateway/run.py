@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import zmq
 
 from edge.config import GatewayConfig
-from edge.core.register import Geometry, Register
+from edge.core.register import Register
 from edge.gateway.plc.base import PlcDriver
 from edge.gateway.plc.modbus import ModbusDriver
 from edge.gateway.server import Gateway, geometry, new_session
-
-MakeRegister = Callable[[Geometry, int], Register]
-
 
 def make_driver(config: GatewayConfig) -> PlcDriver:
     """Return the driver that `plc.driver` names; it connects when it is first used."""
@@ -22,7 +19,7 @@ def make_driver(config: GatewayConfig) -> PlcDriver:
 
 
 @contextmanager
-def gateway(config: GatewayConfig, make_register: MakeRegister = Register) -> Iterator[Gateway]:
+def gateway(config: GatewayConfig) -> Iterator[Gateway]:
     """Build a gateway; leaving it closes its sockets.
 
     Raises:
@@ -30,7 +27,7 @@ def gateway(config: GatewayConfig, make_register: MakeRegister = Register) -> It
     """
     with ExitStack() as stack:
         context = stack.enter_context(zmq.Context[zmq.Socket[bytes]]())
-        register = make_register(geometry(config), new_session())
+        register = Register(geometry(config), new_session())
         result = Gateway(config, make_driver(config), register, context)
         stack.callback(result.close)
         yield result

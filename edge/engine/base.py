@@ -1,0 +1,86 @@
+"""The narrow interface behind which every engine sits."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.errors import EngineError, ModelError
+
+CANDIDATE_WIDTH = 6  # x1, y1, x2, y2 in px of the network's input, score 0..1, class index
+
+
+class Engine(ABC):
+    """Runs one prepared graph.  One thread at a time.
+
+    Attributes:
+        name: of the library, as manifests name it.
+        precision: of the arithmetic that really runs, as manifests name it.
+        input: (H, W, C) uint8, the engine's own input buffer, allocated once.
+    """
+
+    name: str
+    precision: str
+
+    def __init__(self, input_shape: tuple[int, int, int]) -> None:
+        self.input: NDArray[np.uint8] = np.zeros(input_shape, np.uint8)
+        self._closed = False
+
+    def run(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the K candidates of one image, (K, 6) float32: x1, y1, x2, y2 in px of the input, score, class.
+
+        Args:
+            image: (H, W, C) uint8, C-contiguous: ``input`` or any other memory, which is read in place.
+
+        The result is a view that the next run overwrites.
+
+        Raises:
+            EngineError: another shape, type or layout, a closed engine, or the library failed.
+        """
+        if self._closed:
+            raise EngineError(f"Engine {self.name} is closed.", "build a new one with edge.engine.select.build.")
+        if image.shape != self.input.shape or image.dtype != np.uint8 or not image.flags.c_contiguous:
+            layout = "contiguous" if image.flags.c_contiguous else "non-contiguous"
+            raise EngineError(
+                f"Engine {self.name} got a {layout} {image.dtype} image of shape {image.shape}.",
+                f"give it a C-contiguous uint8 image of shape {self.input.shape}, as edge.engine.stage does.",
+            )
+        return self._run(image)
+
+    def close(self) -> None:
+        """Free what the library holds.  A second call does nothing."""
+        if not self._closed:
+            self._closed = True
+            self._close()
+
+    @abstractmethod
+    def _run(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """``run`` for an image that was checked."""
+
+    @abstractmethod
+    def _close(self) -> None:
+        """``close``, called once."""
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def check_port(package: str, what: str, found: tuple[object, ...], expected: tuple[object, ...]) -> None:
+    """Check one end of a graph, as (type, dimensions...), against what the manifest promises.
+
+    Raises:
+        ModelError: they differ.
+    """
+    if found != expected:
+        raise ModelError(
+            f"The {what} of model package {package} is {found}, not {expected} as its manifest says.",
+            "prepare the package again (edge model prepare).",
+        )

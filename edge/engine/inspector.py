@@ -1,0 +1,102 @@
+"""From a frame to a verdict: stage, run, decide."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.core.nms import nms
+from edge.core.outcome import Outcome
+from edge.core.part import Finding, Verdict
+from edge.core.rules import Rule, decide, lowest_score
+from edge.engine.base import Engine
+from edge.engine.stage import Stager
+from edge.errors import ConfigError, EngineError
+from edge.model.package import Color, Manifest, ModelPackage
+
+NON_FINITE = Verdict(Outcome.NO_DECISION, "non_finite")
+
+
+class Inspector:
+    """Inspects frames of one shape and colour by one engine and one recipe.  One thread at a time.
+
+    Args:
+        package: what the engine runs.
+        engine: built from ``package``, and through the golden gate.
+        rules: of the recipe, in order.
+        frame_shape: (H, W) for mono8, (H, W, 3) for bgr8 and rgb8.
+        frame_color: of the frames.
+
+    Raises:
+        ConfigError: a rule names an unknown class, or a score below what the package vouches for.
+        ModelError: the engine's input is not the package's, or the frame's shape contradicts its colour.
+    """
+
+    def __init__(
+        self,
+        package: ModelPackage,
+        engine: Engine,
+        rules: Sequence[Rule],
+        frame_shape: tuple[int, ...],
+        frame_color: Color,
+    ) -> None:
+        check_rules(package.manifest, rules)
+        self._stager = Stager(frame_shape, frame_color, package.manifest.input, engine.input)
+        self._engine = engine
+        self._rules = tuple(rules)
+        self._threshold = lowest_score(rules)
+        self._classes = package.manifest.classes
+        self._nms = package.manifest.nms
+
+    def inspect(self, frame: NDArray[np.uint8]) -> Verdict:
+        """Return the verdict on one frame, with its findings in px of the frame.
+
+        Raises:
+            EngineError: the frame is not as agreed, the engine failed, or it returned a class that does not exist.
+        """
+        candidates = self._engine.run(self._stager.stage(frame))
+        if not np.isfinite(candidates).all():
+            return NON_FINITE
+        survivors = candidates[candidates[:, 4] >= self._threshold]
+        saturated = len(survivors) == len(candidates)
+        return decide(self._findings(survivors), self._rules, saturated)
+
+    def _findings(self, survivors: NDArray[np.float32]) -> tuple[Finding, ...]:
+        if not len(survivors):
+            return ()
+        boxes, scores, classes = survivors[:, :4], survivors[:, 4], survivors[:, 5].astype(np.intp)
+        if classes.min() < 0 or classes.max() >= len(self._classes):
+            raise EngineError(
+                f"Engine {self._engine.name} returned a class outside 0..{len(self._classes) - 1}: {classes.tolist()}.",
+                "run edge model verify on the package.",
+            )
+        kept = nms(boxes, scores, classes, self._nms.iou, self._nms.class_aware)
+        placed = self._stager.to_frame(boxes[kept]).tolist()
+        return tuple(
+            Finding(self._classes[cls], score, (box[0], box[1], box[2], box[3]))
+            for cls, score, box in zip(classes[kept].tolist(), scores[kept].tolist(), placed, strict=True)
+        )
+
+
+def check_rules(manifest: Manifest, rules: Sequence[Rule]) -> None:
+    """Check that the network can serve every rule.
+
+    Raises:
+        ConfigError: a rule names a class that the network does not know, which would never fire, or a score below
+            ``candidate_floor``, where the candidates are not vouched for.
+    """
+    for rule in rules:
+        unknown = [name for name in rule.classes if name not in manifest.classes]
+        if unknown:
+            raise ConfigError(
+                f"Rule {rule.name!r} looks for class {unknown[0]!r}, which model {manifest.name} does not know.",
+                f"use its classes: {', '.join(manifest.classes)}.",
+            )
+        floor = manifest.score.candidate_floor
+        if not floor <= rule.min_score <= 1.0:
+            raise ConfigError(
+                f"Rule {rule.name!r} has min_score {rule.min_score}, outside {floor}..1 of model {manifest.name}.",
+                f"set it between {floor} and 1; the model card recommends {manifest.score.recommended}.",
+            )

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from edge.core.nms import iou_matrix, nms
+
+
+def arrays(
+    rows: Sequence[tuple[float, float, float, float, float, int]],
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.intp]]:
+    table = np.array(rows, np.float32).reshape(-1, 6)
+    return table[:, :4], table[:, 4], table[:, 5].astype(np.intp)
+
+
+def reference(
+    boxes: NDArray[np.float32], scores: NDArray[np.float32], classes: NDArray[np.intp], iou: float, aware: bool
+) -> list[int]:
+    """Greedy suppression written as its definition, one pair at a time."""
+    kept: list[int] = []
+    for candidate in sorted(range(len(scores)), key=lambda i: (-float(scores[i]), i)):
+        pairs = (iou_matrix(boxes[[candidate, k]])[0, 1] for k in kept if not aware or classes[k] == classes[candidate])
+        if all(not overlap > iou for overlap in pairs):
+            kept.append(candidate)
+    return kept
+
+
+coordinate = st.integers(0, 12)
+rows = st.lists(
+    st.tuples(
+        coordinate, coordinate, coordinate, coordinate, st.integers(0, 4).map(lambda v: v / 4), st.integers(0, 2)
+    ),
+    max_size=12,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(rows, st.sampled_from([0.0, 0.25, 0.5, 1.0]), st.booleans())
+def test_equals_the_brute_force_definition(
+    table: list[tuple[float, float, float, float, float, int]], iou: float, aware: bool
+) -> None:
+    boxes, scores, classes = arrays(table)
+    assert nms(boxes, scores, classes, iou, aware).tolist() == reference(boxes, scores, classes, iou, aware)
+
+
+def test_empty_input_gives_empty_output() -> None:
+    boxes, scores, classes = arrays([])
+    kept = nms(boxes, scores, classes, 0.5, True)
+    assert kept.shape == (0,)
+    assert kept.dtype == np.intp
+
+
+def test_iou_of_known_boxes() -> None:
+    boxes, _, _ = arrays([(0, 0, 10, 10, 1, 0), (5, 0, 15, 10, 1, 0), (20, 20, 20, 20, 1, 0)])
+    expected = np.array([[1, 1 / 3, 0], [1 / 3, 1, 0], [0, 0, 0]])
+    np.testing.assert_allclose(iou_matrix(boxes), expected, rtol=1e-6)
+
+
+def test_overlap_of_exactly_the_limit_stays() -> None:
+    boxes, scores, classes = arrays([(0, 0, 2, 2, 0.9, 0), (0, 0, 2, 1, 0.8, 0)])  # IoU is exactly 0.5
+    assert nms(boxes, scores, classes, 0.5, True).tolist() == [0, 1]
+    assert nms(boxes, scores, classes, 0.499, True).tolist() == [0]
+
+
+def test_classes_suppress_each_other_only_when_asked() -> None:
+    boxes, scores, classes = arrays([(0, 0, 4, 4, 0.8, 0), (0, 0, 4, 4, 0.9, 1)])
+    assert nms(boxes, scores, classes, 0.5, class_aware=True).tolist() == [1, 0]
+    assert nms(boxes, scores, classes, 0.5, class_aware=False).tolist() == [1]
+
+
+def test_a_suppressed_candidate_suppresses_nothing() -> None:
+    chain = [(0, 0, 10, 10, 0.9, 0), (4, 0, 14, 10, 0.8, 0), (8, 0, 18, 10, 0.7, 0)]
+    boxes, scores, classes = arrays(chain)
+    assert nms(boxes, scores, classes, 0.3, True).tolist() == [0, 2]
