@@ -14,7 +14,11 @@ ROOT = Path(__file__).parent.parent
 ACCELERATOR = ("nvidia-", "cuda-", "triton")
 """Not locked: they come with PyTorch's wheel for the machine at hand, and a wheel without CUDA needs none."""
 
-FILES = {"runtime": ["cpu"], "dev": ["cpu", "model", "dev"], "train": ["cpu", "model", "dev", "train"]}
+FILES = {
+    "runtime": ["cpu", "plc"],
+    "dev": ["cpu", "plc", "model", "dev"],
+    "train": ["cpu", "plc", "model", "dev", "train"],
+}
 
 
 def main() -> None:

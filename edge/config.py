@@ -19,6 +19,9 @@ else:
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 Endpoint = Annotated[str, Field(pattern=r"^(ipc:///?.+|tcp://[^:]+:\d{1,5}|tcp://\[[0-9a-fA-F:]+\]:\d{1,5})$")]
+Priority = Annotated[int, Field(ge=0, le=80)]
+"""Of SCHED_FIFO; 0 leaves the process as it is.  Without the right to it, a warning and an ordinary process."""
+
 FailSafe = Literal["reject", "stop_line"]
 Color = Literal["mono8", "bgr8", "rgb8"]
 
@@ -177,6 +180,7 @@ class StationConfig(_Section):
 
     name: Annotated[str, Field(min_length=1)] = "station-1"
     lane: Annotated[int, Field(ge=0, le=255)] = 0
+    realtime_priority: Priority = 20
     line: LineConfig = LineConfig()
     actuator: ActuatorConfig = ActuatorConfig()
     plc_timing: PlcTimingConfig = PlcTimingConfig()
@@ -208,6 +212,7 @@ class GatewayConfig(_Section):
 
     name: Annotated[str, Field(min_length=1)] = "gateway-1"
     lane: Annotated[int, Field(ge=0, le=255)] = 0
+    realtime_priority: Priority = 30
     bind: Endpoint = "ipc:///tmp/edge-gateway"
     fail_safe: FailSafe = "reject"
     heartbeat_ms: Annotated[float, Field(gt=0, le=1000)] = 20.0
@@ -250,7 +255,9 @@ def parse(values: dict[str, Any], tree: type[Tree], origin: str) -> Tree:
         return tree.model_validate(values)
     except ValidationError as error:
         problems = "; ".join(_problem(e) for e in error.errors())
-        raise ConfigError(f"{origin}: {problems}.", "correct the keys named; `edge schema config` lists all.") from None
+        raise ConfigError(
+            f"{origin}: {problems}.", "correct the keys named; `edge schema station|gateway` lists all."
+        ) from None
 
 
 def _problem(error: Any) -> str:

@@ -30,9 +30,12 @@ class EdgeError(Exception):
     exit_code = 1
 
     def __init__(self, problem: str, remedy: str) -> None:
-        super().__init__(f"{problem} Remedy: {remedy}")
+        super().__init__(problem, remedy)
         self.problem = problem
         self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.problem} Remedy: {self.remedy}"
 
 
 class ConfigError(EdgeError):
@@ -102,3 +105,4 @@ class MissingExtra(EdgeError):
         super().__init__(
             f"The Python module {module!r} is not installed.", f"install it with: pip install 'edge-inspect[{extra}]'"
         )
+        self.args = (module, extra)  # what this class is built from, so that the error can cross processes

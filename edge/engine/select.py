@@ -72,11 +72,12 @@ def obstacle(package: ModelPackage, engine: str, precision: str) -> str | None:
     return None
 
 
-def build(package: ModelPackage, choice: Choice, threads: int = 0) -> Engine:
+def build(package: ModelPackage, choice: Choice, threads: int = 0, null_ms: float = 0.0) -> Engine:
     """Build the chosen engine, warmed up by one run.  It must still pass the golden gate before it may decide.
 
     Args:
         threads: of the library; 0 leaves it to the library.
+        null_ms: duration of one run of the null engine.
 
     Raises:
         ModelError: the package's graph cannot be loaded, or the choice names no engine.
@@ -94,7 +95,7 @@ def build(package: ModelPackage, choice: Choice, threads: int = 0) -> Engine:
     if choice.engine == NULL[0]:
         from edge.engine.null import NullEngine
 
-        return NullEngine(package.manifest.input.shape, package.manifest.output.candidates)
+        return NullEngine(package.manifest.input.shape, package.manifest.output.candidates, null_ms)
     raise ModelError(
         f"There is no engine {choice.engine!r} at {choice.precision!r}.", f"choose a qualified pair: {_pairs(package)}."
     )

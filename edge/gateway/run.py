@@ -13,6 +13,7 @@ from edge.gateway.plc.base import PlcDriver
 from edge.gateway.plc.modbus import ModbusDriver
 from edge.gateway.server import Gateway, geometry, new_session
 
+
 def make_driver(config: GatewayConfig) -> PlcDriver:
     """Return the driver that `plc.driver` names; it connects when it is first used."""
     return ModbusDriver(config.plc)

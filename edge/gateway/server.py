@@ -66,6 +66,8 @@ class Gateway:
         self._session = register.session.gateway
         self._router = bind(context, zmq.ROUTER, config.bind, router_mandatory=True)
         self._publisher = bind(context, zmq.PUB, config.telemetry.endpoint)
+        timing = config.plc_timing
+        self._announce_ns = int((timing.write_ms + timing.scan_ms) * NS_PER_MS)
         self._armed_parts: dict[int, None] = {}  # permitted parts that have not met the gate, oldest first
         self._fresh = True  # the next good read begins a session
         self._doubt = ""  # why the gateway session must end after this turn
@@ -153,7 +155,8 @@ class Gateway:
         if refusal is not None:
             send(self._router, identity, refusal)
             return
-        session = self._register.grant(new_session(), self._link.count_now(now))
+        # The PLC learns of the fence one write and one scan from now, and the belt runs on until then.
+        session = self._register.grant(new_session(), self._link.count_now(now + self._announce_ns))
         self.sessions_granted += 1
         self._stations.admit(identity, hello, session.station, now)
         send(self._router, identity, self._stations.grant(session))

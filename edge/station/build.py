@@ -69,7 +69,7 @@ def deciding(config: StationConfig) -> Iterator[Deciding]:
         )
     package = load_package(Path(config.model.package))
     choice = choose(package, config.model.engine, config.model.precision)
-    with build(package, choice, config.model.threads) as engine:
+    with build(package, choice, config.model.threads, config.model.null_ms) as engine:
         if choice.engine != "null":
             golden_gate(package, engine)
         camera = config.camera

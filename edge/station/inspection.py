@@ -60,10 +60,9 @@ class InspectThread:
         """Queue the frame in ``lease`` for part ``number``.  The pool's quota bounds the queue."""
         self._work.put((number, lease))
 
-    def hung(self, now: int, limit_ns: int) -> bool:
-        """True while one inspection has run for longer than ``limit_ns``."""
-        since = self._busy_since_ns
-        return since != 0 and now - since > limit_ns
+    def hung(self, before_ns: int) -> bool:
+        """True while an inspection runs that began before ``before_ns``."""
+        return 0 < self._busy_since_ns < before_ns
 
     def stop(self, timeout_s: float = 2.0) -> bool:
         """Ask the thread to end.  False where it hangs: the process must end then."""

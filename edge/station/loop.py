@@ -41,6 +41,9 @@ _LONGEST_WAIT_MS = 50
 SILENT_TRIGGERS = 2
 """A camera that delivered nothing for this many triggers in a row is called silent."""
 
+STALL_NS = 10 * _LONGEST_WAIT_MS * NS_PER_MS
+"""A wait that lasts this long was no wait: the process was stopped, or got no processor."""
+
 UNKNOWN_TRIGGERS = 3
 """This many known or older numbers in a row are no re-passes: the counter has started anew."""
 
@@ -80,6 +83,7 @@ class Station:
         self._frameless = 0  # triggers in a row for which no frame came
         self._unknown_in_row = 0
         self._last_frame_ns = self._last_trigger_ns = 0
+        self._awake_ns = 0
         self._fault = ""
         self._hang_ns = int(config.limits.hang_ms * NS_PER_MS)
         self._hold_ns = int(config.limits.frame_timeout_ms * NS_PER_MS)
@@ -116,7 +120,10 @@ class Station:
 
     def turn(self) -> None:
         """Run the loop once."""
+        turned_ns = now_ns()
         self._poller.poll(self._wait_ms())
+        if now_ns() - turned_ns > STALL_NS:
+            self._awake_ns = now_ns()  # the whole process was held up: no engine can be blamed for that time
         for event in self._mailbox.take():
             self._take(event, now_ns())
         now = now_ns()
@@ -219,7 +226,7 @@ class Station:
         for info in self._matcher.expire(now - self._hold_ns):
             self._reporter.lost("without_trigger")
             self._discard(info)
-        if self._inspect.hung(now, self._hang_ns):
+        if self._inspect.hung(now - self._hang_ns) and now - self._awake_ns > self._hang_ns:
             raise EngineHung(f"An inspection has not returned for {self._config.limits.hang_ms:g} ms.")
 
     def _fail(self, number: int, cause: str, now: int) -> None:

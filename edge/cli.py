@@ -1,0 +1,222 @@
+"""The command `edge`.  Thin: each command reads its options, calls one function, and prints what came of it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+from threading import Event
+from typing import Annotated
+
+import typer
+
+from edge import __version__, config
+from edge.errors import EdgeError
+from edge.model.cli import app as model_app
+from edge.monitor.cli import monitor_command
+from edge.simulate.cli import app as simulate_app
+
+app = typer.Typer(
+    help="Inline surface inspection: a camera looks at every part, and every part gets exactly one outcome in time.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(model_app, name="model", help="Prepare, show and verify model packages.")
+app.add_typer(simulate_app, name="simulate", help="The simulated plant, which also judges where every part went.")
+bench_app = typer.Typer(help="Measurements on this machine.", no_args_is_help=True)
+app.add_typer(bench_app, name="bench")
+app.command("monitor")(monitor_command)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+EXIT_HUNG = 70
+EXIT_NOT_RECONCILED = 20
+
+
+def stop_on_signals() -> Event:
+    """Return an event that SIGTERM and SIGINT set."""
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+@app.command("run")
+def run_command(
+    path: Annotated[Path, typer.Argument(help="The station's configuration, station.toml.")],
+    outcomes: Annotated[Path | None, typer.Option(help="Write one JSON line a part to this file.")] = None,
+    parts: Annotated[int | None, typer.Option(min=1, help="Stop after this many parts.")] = None,
+) -> None:
+    """Run the station."""
+    from edge.realtime import prioritise, settle
+    from edge.station.build import station
+    from edge.station.loop import EngineHung
+
+    stop = stop_on_signals()
+    settings = config.load(path, config.StationConfig)
+    prioritise(settings.realtime_priority)
+    with station(settings, outcomes) as running:
+        settle()
+        try:
+            running.run(stop, parts)
+        except EngineHung as error:
+            logging.getLogger(__name__).critical("%s The process ends, to be started again.", error)
+            running.abandon()
+            os._exit(EXIT_HUNG)  # the hung thread cannot be joined
+
+
+@app.command("gateway")
+def gateway_command(path: Annotated[Path, typer.Argument(help="The gateway's configuration, gateway.toml.")]) -> None:
+    """Run the gateway between stations and PLC."""
+    from edge.gateway.run import gateway
+    from edge.realtime import prioritise, settle
+
+    stop = stop_on_signals()
+    settings = config.load(path, config.GatewayConfig)
+    prioritise(settings.realtime_priority)
+    with gateway(settings) as running:
+        settle()
+        running.run(stop)
+
+
+@app.command("check")
+def check_command(
+    path: Annotated[Path, typer.Argument(help="station.toml or gateway.toml.")], as_json: Json = False
+) -> None:
+    """Validate a configuration and compute its budgets; refuse those that cannot hold."""
+    from edge.commands import check
+
+    report = check.check(path)
+    print(json.dumps(report.as_dict(), indent=1) if as_json else check.render(report))
+    report.refuse()
+
+
+@app.command("inspect")
+def inspect_command(
+    folder: Annotated[Path, typer.Argument(help="A folder of images.")],
+    path: Annotated[Path, typer.Option("--config", help="The station's configuration.")],
+    as_json: Json = False,
+) -> None:
+    """Inspect a folder of images offline, by the station's own engine and rules."""
+    from edge.commands import inspect
+
+    settings = config.load(path, config.StationConfig)
+    records = inspect.collect(inspect.inspect_folder(folder, settings))
+    if as_json:
+        print(json.dumps(inspect.summary(records, settings), indent=1))
+    else:
+        print("\n".join(map(inspect.line, records)))
+
+
+@app.command("doctor")
+def doctor_command(
+    paths: Annotated[list[Path] | None, typer.Argument(help="Configurations to examine too.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what on this machine keeps a station from running, and how to mend it."""
+    from edge.commands import doctor
+
+    findings = doctor.examine(paths or [])
+    print(json.dumps(doctor.as_dict(findings), indent=1) if as_json else doctor.render(findings))
+    if doctor.failed(findings):
+        raise typer.Exit(1)
+
+
+@app.command("train")
+def train_command(
+    recipe: Annotated[Path, typer.Argument(help="The training recipe, TOML.")],
+    out: Annotated[Path, typer.Option(help="Folder for checkpoints and results.")],
+    resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint.")] = False,
+) -> None:
+    """Train a detector; needs the extra `train`."""
+    from edge.training.cli import train_command as train
+
+    train(recipe, out, resume)
+
+
+@bench_app.callback()
+def bench_group() -> None:
+    """Measurements on this machine."""
+
+
+@bench_app.command("overhead")
+def overhead_command(
+    path: Annotated[Path | None, typer.Option("--config", help="A station's configuration.")] = None,
+    parts: Annotated[int, typer.Option(min=1, help="Parts of the run that watches memory.")] = 2000,
+    as_json: Json = False,
+) -> None:
+    """Measure what the station adds to the bare engine call, and keep this machine's qualified times."""
+    from rich.console import Console
+
+    from edge.commands import bench
+
+    chosen = config.load(path, config.StationConfig) if path else bench.default_config()
+    with Console(stderr=True).status("Measuring") as status:
+        report = bench.overhead(chosen, parts, status.update)
+    print(json.dumps(report.as_dict(), indent=1) if as_json else bench.render(report))
+
+
+@app.command("demo")
+def demo_command(
+    parts: Annotated[int, typer.Option(min=1, help="Plates to inspect.")] = 300,
+    rate: Annotated[float, typer.Option(min=1, max=6000, help="Plates a minute.")] = 600.0,
+    seed: Annotated[int, typer.Option(min=0, max=999_999, help="Of the plates; training uses none of these.")] = 7,
+    metrics_port: Annotated[int, typer.Option(min=0, max=65535, help="Of the monitor; 0 takes a free one.")] = 0,
+    as_json: Json = False,
+) -> None:
+    """Run referee, gateway, station and monitor on simulated plates, and show what came of it."""
+    from rich.console import Console
+
+    from edge.commands import demo
+
+    summary = demo.demo(parts, rate, seed, Console(stderr=as_json), metrics_port)
+    if as_json:
+        print(json.dumps(summary, indent=1))
+    else:
+        demo.report(summary, Console())
+    if not summary["reconciled"]:
+        raise typer.Exit(EXIT_NOT_RECONCILED)
+
+
+@app.command("schema")
+def schema_command(
+    what: Annotated[str, typer.Argument(help="messages, station or gateway.")] = "messages",
+) -> None:
+    """Print the JSON schema of the wire messages or of a configuration file."""
+    from edge.wire import messages
+
+    schemas = {
+        "messages": messages.schema,
+        "station": config.StationConfig.model_json_schema,
+        "gateway": config.GatewayConfig.model_json_schema,
+    }
+    if what not in schemas:
+        raise typer.BadParameter(f"{what!r} is none of {', '.join(schemas)}.")
+    print(json.dumps(schemas[what](), indent=1))
+
+
+@app.callback()
+def options(
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    """Options of all commands."""
+    if version:
+        print(__version__)
+        raise typer.Exit
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+
+
+def main() -> None:
+    """Run the command line; an error that a user can act on is one line on stderr and its own exit code."""
+    try:
+        app()
+    except EdgeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

@@ -1,0 +1,1 @@
+"""What the commands of `edge` do, apart from running the processes themselves."""

@@ -1,0 +1,361 @@
+"""The plant: world, PLC, camera, trigger and referee in one process of its own, in real time.
+
+One thread runs the line.  It sleeps until the next thing happens, and where the host wakes it late it works through
+what was due, in order and at the times at which it was due: a slow host delays messages but bends no physics.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import zmq
+
+from edge import clock, errors
+from edge.simulate import plc
+from edge.simulate.devices import MONO8, Broadcast, Faults, FolderScene, Renderer, Scene, SurfaceScene
+from edge.simulate.judge import Judge, JudgeSettings, PlateRecord
+from edge.simulate.modbus import ModbusServer
+from edge.simulate.plc import PlcProgram
+from edge.simulate.plc_io import Edge, Inputs, Outputs, PlcSettings
+from edge.simulate.registers import RegisterBank
+from edge.simulate.surface import Surface
+from edge.simulate.world import COUNTER_SPAN, Event, Kind, Line, Plate, World
+
+EXPOSURE_NS = 2 * clock.NS_PER_MS  # after the eye's edge
+TRANSFER_NS = 4 * clock.NS_PER_MS  # from exposure to the whole frame
+HELLO_NS = 100 * clock.NS_PER_MS
+RENDER_RETRY_NS = clock.NS_PER_MS
+
+
+class Program(Protocol):
+    """What the plant asks of a PLC program."""
+
+    def scan(self, now_ns: int, inputs: Inputs) -> Outputs:
+        """Run once."""
+        ...
+
+    def stop(self) -> None:
+        """Go to STOP."""
+        ...
+
+    def reboot(self) -> None:
+        """Start anew."""
+        ...
+
+
+ProgramFactory = Callable[[PlcSettings, list[int]], Program]
+
+
+@dataclass(frozen=True)
+class PlantSettings:
+    """Everything about one run.
+
+    Attributes:
+        line: geometry and timing; ``line.parts`` plates end the run.
+        plc: the PLC's settings; geometry is taken from ``line``.
+        camera_start: the camera's counter at the first frame, 32 bit.
+        size: (width, height) of rendered frames, px.
+        color: ``mono8`` or ``bgr8``.
+        images: a folder of pictures to show instead of rendered steel.
+        surface_seed, defect_rate: of the rendered steel.
+        trigger, camera: endpoints to bind.
+        telemetry: the station's endpoint to listen to.
+        modbus_host, modbus_port: of the PLC.
+        settle_s: wait after the last plate.
+    """
+
+    line: Line = field(default_factory=lambda: Line(parts=100))
+    plc: PlcSettings = field(default_factory=PlcSettings)
+    faults: Faults = field(default_factory=Faults)
+    camera_start: int = 77
+    size: tuple[int, int] = (640, 512)
+    color: str = MONO8
+    images: Path | None = None
+    surface_seed: int = 7
+    defect_rate: float = 0.3
+    trigger: str = "tcp://127.0.0.1:5571"
+    camera: str = "tcp://127.0.0.1:5572"
+    telemetry: str = "tcp://127.0.0.1:5573"
+    modbus_host: str = "127.0.0.1"
+    modbus_port: int = 5020
+    settle_s: float = 1.5
+
+    def scene(self) -> Scene:
+        """Build where images come from."""
+        if self.images is not None:
+            return FolderScene(self.images, self.color)
+        width, height = self.size
+        return SurfaceScene(Surface(width, height, self.surface_seed, self.defect_rate), self.size, self.color)
+
+
+class Plant:
+    """One run: ``open``, ``run`` in one thread, ``stop`` from any, ``close``.
+
+    Args:
+        settings: of the run.
+        program_factory: the PLC's program; tests put a faulty one here.
+        scene: where images come from, instead of the settings' own.
+    """
+
+    def __init__(
+        self, settings: PlantSettings, program_factory: ProgramFactory = PlcProgram, scene: Scene | None = None
+    ) -> None:
+        line, faults = settings.line, settings.faults
+        self.settings = settings
+        self.plc_settings = replace(
+            settings.plc,
+            counts_per_mm=line.counts_per_mm,
+            gate_mm=line.gate_mm,
+            response_ms=line.response_ms,
+            output_ms=line.output_ms,
+        )
+        self._scene = scene or settings.scene()
+        self._faults = faults
+        self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
+        self._renderer = Renderer(self._scene, line.parts)
+        self._program_factory = program_factory
+        self._cleanup = ExitStack()
+        self._actions: list[tuple[int, int, Callable[[int], None]]] = []
+        self._actions_made = 0
+        self._scan_ns = round(self.plc_settings.scan_ms * clock.NS_PER_MS)
+        self._edges: list[Edge] = []
+        self._frames = 0
+        self._last_gate_ns = 0
+        self._plc_session = 0
+        self._stopping = False
+        self.lag_ns_max = 0
+        self.frames_late = 0
+        self.telemetry_malformed = 0
+
+    # -- life ------------------------------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Bind everything and set the line's clock to zero.
+
+        Raises:
+            PortBusy: an address is taken.
+            ConfigError: an endpoint that is none.
+        """
+        self._trigger = Broadcast(self._context, self.settings.trigger, "trigger")
+        self._cleanup.callback(self._trigger.close)
+        self._camera = Broadcast(self._context, self.settings.camera, "camera")
+        self._cleanup.callback(self._camera.close)
+        self._telemetry = self._context.socket(zmq.SUB)
+        self._cleanup.callback(self._telemetry.close)
+        self._telemetry.setsockopt(zmq.LINGER, 0)
+        self._telemetry.setsockopt(zmq.SUBSCRIBE, b"part")
+        try:
+            self._telemetry.connect(self.settings.telemetry)
+        except zmq.ZMQError as error:
+            raise errors.ConfigError(
+                f"The telemetry endpoint {self.settings.telemetry} cannot be used ({error}).",
+                "name it as tcp://HOST:PORT or ipc://PATH",
+            ) from error
+        self._renderer.start()
+        self._cleanup.callback(self._renderer.close)
+        self.judge = Judge(self._judge_settings(), self._count_at)
+        self.bank = RegisterBank(plc.REGISTERS, plc.READ_ONLY_END, self.judge.on_write)
+        self.program = self._program_factory(self.plc_settings, self.bank.registers)
+        self._server = ModbusServer(self.bank, self.settings.modbus_host, self.settings.modbus_port)
+        self._server.start()
+        self._cleanup.callback(self._server.stop)
+        start_ns = clock.now_ns()
+        self.world = World(self.settings.line, start_ns)
+        self._next_scan_ns = start_ns
+        self._at(start_ns + HELLO_NS, self._say_hello)
+
+    @property
+    def addresses(self) -> dict[str, Any]:
+        """Where the plant can be reached."""
+        return {"modbus": self._server.port, "trigger": self._trigger.endpoint, "camera": self._camera.endpoint}
+
+    def run(self) -> None:
+        """Run the line until its plates have met the gate and the rest has settled, or ``stop``."""
+        while not self._stopping:
+            now_ns = clock.now_ns()
+            self._catch_up(now_ns)
+            self._hear_station()
+            if self._is_over(now_ns):
+                return
+            time.sleep(max(0, self._next_ns() - clock.now_ns()) / clock.NS_PER_S)
+
+    def stop(self) -> None:
+        """Let ``run`` return within a scan; for signal handlers and other threads."""
+        self._stopping = True
+
+    def close(self) -> None:
+        """Release ports and threads; also after an ``open`` that failed half way."""
+        self._cleanup.close()
+        self._context.term()
+
+    # -- result ----------------------------------------------------------------------------------------------------
+
+    def summary(self) -> dict[str, Any]:
+        """Return the referee's counts and how well the host kept up."""
+        return {
+            **self.judge.summary(),
+            "frames_late": self.frames_late,
+            "telemetry_malformed": self.telemetry_malformed,
+            "host_lag_ms_max": round(self.lag_ns_max / clock.NS_PER_MS, 1),
+        }
+
+    def records(self) -> Sequence[PlateRecord]:
+        """Return one record a plate."""
+        return self.judge.records()
+
+    # -- the line's clock ------------------------------------------------------------------------------------------
+
+    def _at(self, at_ns: int, action: Callable[[int], None]) -> None:
+        heapq.heappush(self._actions, (at_ns, self._actions_made, action))
+        self._actions_made += 1
+
+    def _next_ns(self) -> int:
+        due = [self._next_scan_ns, self.world.next_ns(), self._actions[0][0] if self._actions else None]
+        return min(ns for ns in due if ns is not None)
+
+    def _catch_up(self, now_ns: int) -> None:
+        """Do all that was due up to ``now_ns``, in order."""
+        while (due_ns := self._next_ns()) <= now_ns:
+            self.lag_ns_max = max(self.lag_ns_max, now_ns - due_ns)
+            for event in self.world.advance(due_ns):
+                self._on_event(event)
+            while self._actions and self._actions[0][0] <= due_ns:
+                heapq.heappop(self._actions)[2](due_ns)
+            if self._next_scan_ns <= due_ns:
+                self._scan(due_ns)
+
+    def _scan(self, now_ns: int) -> None:
+        self._next_scan_ns = now_ns + self._scan_ns
+        world, bank = self.world, self.bank
+        inputs = Inputs(
+            world.count_at(now_ns), world.eye_number, world.line.epoch, tuple(self._edges), world.moving()
+        )  # fmt: skip
+        self._edges.clear()
+        bank.begin_scan(now_ns)
+        outputs = self.program.scan(now_ns, inputs)
+        bank.end_scan()
+        world.command_gate(now_ns, outputs.gate_open)
+        world.set_infeed(now_ns, outputs.infeed_open)
+        self._watch_plc_session(now_ns)
+
+    def _watch_plc_session(self, now_ns: int) -> None:
+        high, low = self.bank.registers[plc.PLC_SESSION_W : plc.PLC_SESSION_W + 2]
+        if (session := high << 16 | low) != self._plc_session:
+            self._plc_session = session
+            self.judge.on_plc_start(session, now_ns)
+
+    def _count_at(self, at_ns: int) -> int:
+        return self.world.count_at(at_ns)  # looked up late: the world starts when everything else is up
+
+    def _is_over(self, now_ns: int) -> bool:
+        parts = self.settings.line.parts
+        met = len(self.world.good) + len(self.world.reject)
+        return bool(parts) and met >= parts and now_ns >= self._last_gate_ns + self.settings.settle_s * clock.NS_PER_S
+
+    def _judge_settings(self) -> JudgeSettings:
+        p = self.plc_settings
+        return JudgeSettings(
+            counts_per_mm=p.counts_per_mm,
+            gate_mm=p.gate_mm,
+            lead_mm=p.lead_mm,
+            v_max_mm_s=p.v_max_mm_s,
+            response_ms=p.response_ms,
+            scan_ms=p.scan_ms,
+            output_ms=p.output_ms,
+            margin_ms=p.margin_ms,
+            pitch_min_mm=p.pitch_min_mm,
+            eye_scatter_mm=p.eye_scatter_mm,
+            epoch=self.settings.line.epoch,
+        )
+
+    # -- devices ---------------------------------------------------------------------------------------------------
+
+    def _on_event(self, event: Event) -> None:
+        self.judge.on_event(event)
+        if event.kind is Kind.GATE:
+            self._last_gate_ns = event.at_ns
+            return
+        self._edges.append(Edge(event.kind is Kind.EYE_FRONT, event.plate.number, event.count))
+        if event.kind is Kind.EYE_FRONT:
+            self._fire_trigger(event)
+            self._expose(event)
+            self._break_something(event)
+
+    def _fire_trigger(self, event: Event) -> None:
+        index = event.plate.index
+        if index in self._faults.drop_triggers:
+            return
+        message = {"kind": "trigger", "number": event.plate.number, "count": event.count, "t0_ns": event.at_ns}
+        message["epoch"] = self.settings.line.epoch
+        delay_ns = round(self._faults.delay_triggers.get(index, 0.0) * clock.NS_PER_MS)
+        self._at(event.at_ns + delay_ns, lambda _: self._trigger.send(message))
+
+    def _expose(self, event: Event) -> None:
+        """Let the camera see the plate; its counter counts frames, whatever becomes of them."""
+        exposed_ns = event.at_ns + EXPOSURE_NS
+        header = self._frame_header("frame", self._frames)
+        header |= {"exposed_ns": exposed_ns, "tag": event.plate.tag}
+        self._frames += 1
+        delay_ns = round(self._faults.delay_frames.get(event.plate.index, 0.0) * clock.NS_PER_MS)
+        self._at(exposed_ns + TRANSFER_NS + delay_ns, lambda now_ns: self._transfer(now_ns, event.plate, header))
+
+    def _frame_header(self, kind: str, frames: int) -> dict[str, Any]:
+        width, height = self._scene.size
+        counter = (self.settings.camera_start + frames) % COUNTER_SPAN
+        return {"kind": kind, "counter": counter, "width": width, "height": height, "color": self._scene.color}
+
+    def _transfer(self, now_ns: int, plate: Plate, header: dict[str, Any]) -> None:
+        shot = self._renderer.take(plate.index)
+        if shot is None:
+            self.frames_late += 1
+            self._at(now_ns + RENDER_RETRY_NS, lambda retry_ns: self._transfer(retry_ns, plate, header))
+            return
+        self.judge.on_truth(plate.index, shot.defective, shot.classes)
+        if plate.index in self._faults.drop_frames:
+            return
+        pixels = shot.image.data.cast("B")
+        if plate.index in self._faults.corrupt_frames:
+            pixels = pixels[: len(pixels) // 2]
+        self._camera.send(header, pixels)
+        self.judge.on_frame_sent(plate.index)
+
+    def _break_something(self, event: Event) -> None:
+        index = event.plate.index
+        if index in self._faults.stop_plc:
+            self.program.stop()
+            start_ns = event.at_ns + round(self._faults.stop_plc[index] * clock.NS_PER_MS)
+            self._at(start_ns, lambda _: self.program.reboot())
+        if index in self._faults.stop_belt:
+            self.world.set_speed(event.at_ns, 0.0)
+            restart_ns = event.at_ns + round(self._faults.stop_belt[index] * clock.NS_PER_MS)
+            self._at(restart_ns, lambda now_ns: self.world.set_speed(now_ns, self.settings.line.speed_mm_s))
+
+    def _say_hello(self, now_ns: int) -> None:
+        world = self.world
+        self._trigger.send(
+            {
+                "kind": "hello",
+                "number": world.eye_number,
+                "count": world.count_at(now_ns),
+                "epoch": world.line.epoch,
+            }
+        )
+        self._camera.send(self._frame_header("hello", self._frames - 1), b"")
+        self._at(now_ns + HELLO_NS, self._say_hello)
+
+    def _hear_station(self) -> None:
+        while self._telemetry.poll(0):
+            parts = self._telemetry.recv_multipart()
+            try:
+                topic, body = parts
+                if topic == b"part":
+                    self.judge.on_telemetry(json.loads(body))
+            except (ValueError, KeyError, TypeError):
+                self.telemetry_malformed += 1

@@ -1,0 +1,1 @@
+"""Training of the detectors (extra `train`); the runtime never imports this package."""

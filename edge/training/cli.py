@@ -1,0 +1,31 @@
+"""`edge train RECIPE.toml --out DIR [--resume]`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from edge import errors
+from edge.training.recipe import load_recipe
+
+
+def train_command(recipe: Path, out: Path, resume: bool) -> None:
+    """Trains the recipe into `out`, exports `out/raw.onnx` and prints the validation figures."""
+    try:
+        from edge.training.export import export
+        from edge.training.train import train
+    except ModuleNotFoundError as error:
+        raise errors.MissingExtra(error.name or "torch", "train") from error
+
+    parsed = load_recipe(recipe)
+    quality = train(parsed, out, resume)
+    target = export(parsed, out)
+    table = Table("class", "AP@0.5")
+    for cls, value in quality.ap50.items():
+        table.add_row(cls, f"{value:.3f}")
+    console = Console()
+    console.print(table)
+    figures = f"mAP@0.5 {quality.map50:.3f}, mAP@0.5:0.95 {quality.map:.3f} on {quality.images} pictures"
+    console.print(f"{figures}; wrote {target}")
