@@ -27,7 +27,7 @@ Color = Literal["mono8", "bgr8", "rgb8"]
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class LineConfig(_Section):
@@ -192,6 +192,17 @@ class StationConfig(_Section):
     gateway: GatewayLinkConfig = GatewayLinkConfig()
     telemetry: TelemetryConfig = TelemetryConfig()
 
+    @model_validator(mode="after")
+    def _window_within_period(self) -> StationConfig:
+        period_ms = 1000 * self.line.pitch_min_mm / self.line.speed_max_mm_s
+        window_ms = self.camera.window_early_ms + self.camera.window_late_ms
+        if window_ms >= period_ms:
+            raise ValueError(
+                f"camera.window_early_ms + window_late_ms is a window of {window_ms:g} ms, and must be shorter than "
+                f"the period of {period_ms:g} ms, or a frame fits two parts"
+            )
+        return self
+
 
 class PlcConfig(_Section):
     """The PLC that the gateway talks to."""
@@ -270,7 +281,7 @@ def _problem(error: Any) -> str:
 
 
 def load_any(path: Path) -> StationConfig | GatewayConfig:
-    """Read either kind of file: one with a ``bind`` or ``plc`` key is a gateway's.
+    """Read either kind of file, told apart by the keys that only one of them has.
 
     Raises:
         ConfigError: as ``load``.
@@ -279,4 +290,5 @@ def load_any(path: Path) -> StationConfig | GatewayConfig:
         keys = tomllib.loads(path.read_text(encoding="utf-8")).keys()
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
         return load(path, StationConfig)  # which says what is wrong
-    return load(path, GatewayConfig) if keys & {"bind", "plc"} else load(path, StationConfig)
+    of_gateway = GatewayConfig.model_fields.keys() - StationConfig.model_fields.keys()
+    return load(path, GatewayConfig) if keys & of_gateway else load(path, StationConfig)

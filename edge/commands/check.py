@@ -59,9 +59,7 @@ def check(path: Path) -> Report:
     config = load_any(path)
     if isinstance(config, GatewayConfig):
         numbers = budget.compute(config.line, config.actuator, config.plc_timing, ceiling_ms=float("inf"))
-        found = [
-            c for c in budget.checks(numbers, None, None, 0.0) if "inspection" not in c.name and "frame" not in c.name
-        ]
+        found = budget.line_checks(numbers)
         return Report(str(path), "gateway", config.line.digest(), "", numbers, tuple(found))
     return _station(path, config)
 

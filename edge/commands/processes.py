@@ -99,7 +99,11 @@ class Line:
             name: under which it is known here.
             command: the command of `edge` and its arguments.
             program: Python arguments that stand in for ``-m edge``.
+
+        A process that had this name before must have ended.
         """
+        if (before := self._processes.get(name)) is not None:
+            before.wait()
         with (self.folder / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
                 [sys.executable, *(program or ("-m", "edge")), *command],

@@ -29,6 +29,7 @@ class Budget:
         tolerance_ms: by speed (mm/s), how far the gate may miss its time without touching a neighbour.
         needed_ms: by speed, the scatter that the tolerance must exceed.
         match_counts: how far two readings of one part's count may differ.
+        slip_counts: how far a part slides between eye and gate.
         pitch_counts: one pitch.
     """
 
@@ -42,6 +43,7 @@ class Budget:
     tolerance_ms: dict[float, float]
     needed_ms: dict[float, float]
     match_counts: int
+    slip_counts: int
     pitch_counts: int
 
 
@@ -67,6 +69,7 @@ def compute(line: LineConfig, actuator: ActuatorConfig, timing: PlcTimingConfig,
         tolerance_ms={v: tolerance_ms(line, actuator, v) for v in speeds},
         needed_ms={v: needed_ms(line, actuator, timing, v) for v in speeds},
         match_counts=max(0, floor(k * (line.pitch_min_mm / 2 - line.eye_scatter_ms * v_max))),
+        slip_counts=ceil(k * line.slip_mm),
         pitch_counts=ceil(k * line.pitch_min_mm),
     )
 
@@ -109,15 +112,8 @@ class Check:
     remedy: str
 
 
-def checks(budget: Budget, service_ms: float | None, p99_ms: float | None, frame_timeout_ms: float) -> list[Check]:
-    """Return every condition that the budget must meet.
-
-    Args:
-        budget: from ``compute``.
-        service_ms, p99_ms: mean and 99th percentile of inspection measured on this machine, or None if unmeasured.
-        frame_timeout_ms: after which a missing frame closes its part.
-    """
-    unmeasured = "unmeasured (run `edge bench overhead`)"
+def line_checks(budget: Budget) -> list[Check]:
+    """Return the conditions that geometry, actuator and PLC must meet together."""
     out = [
         Check(
             "station commit point",
@@ -126,6 +122,38 @@ def checks(budget: Budget, service_ms: float | None, p99_ms: float | None, frame
             budget.station_commit > 0,
             "raise line.trigger_to_gate_mm, or cut plc_timing and actuator times",
         ),
+        Check(
+            "count tolerance",
+            f"{budget.match_counts} counts",
+            f"> {budget.slip_counts} counts (slip)",
+            budget.match_counts > budget.slip_counts,
+            "widen line.pitch_min_mm, or use an eye that scatters less",
+        ),
+    ]
+    for speed, tolerance in budget.tolerance_ms.items():
+        out.append(
+            Check(
+                f"gate tolerance at {speed:g} mm/s",
+                f"{tolerance:.1f} ms",
+                f"> {budget.needed_ms[speed]:.1f} ms (scatter of eye, slip, response, scan)",
+                tolerance > budget.needed_ms[speed],
+                "widen the pitch, slow the line, or use a quicker actuator",
+            )
+        )
+    return out
+
+
+def checks(budget: Budget, service_ms: float | None, p99_ms: float | None, frame_timeout_ms: float) -> list[Check]:
+    """Return every condition that a station must meet: those of its line, and those of its inspection.
+
+    Args:
+        budget: from ``compute``.
+        service_ms, p99_ms: mean and 99th percentile of inspection measured on this machine, or None if unmeasured.
+        frame_timeout_ms: after which a missing frame closes its part.
+    """
+    unmeasured = "unmeasured (run `edge bench overhead`)"
+    return [
+        *line_checks(budget),
         Check(
             "frame timeout",
             f"{frame_timeout_ms:g} ms",
@@ -148,14 +176,3 @@ def checks(budget: Budget, service_ms: float | None, p99_ms: float | None, frame
             "use a faster engine, precision or model",
         ),
     ]
-    for speed, tolerance in budget.tolerance_ms.items():
-        out.append(
-            Check(
-                f"gate tolerance at {speed:g} mm/s",
-                f"{tolerance:.1f} ms",
-                f"> {budget.needed_ms[speed]:.1f} ms (scatter of eye, slip, response, scan)",
-                tolerance > budget.needed_ms[speed],
-                "widen the pitch, slow the line, or use a quicker actuator",
-            )
-        )
-    return out

@@ -83,8 +83,9 @@ class PartLedger:
                 return closed
             jumped = step > self._capacity
             self.jumps += jumped
-            for lost in range(1, 1 if jumped else step):
-                closed.append(self._close_new(self._lost(trigger, lost), recipe, "trigger_lost", now_ns))
+            for lost in (self._lost(trigger, n) for n in range(1, 1 if jumped else step)):
+                if lost.number not in self._open:
+                    closed.append(self._close_new(lost, recipe, "trigger_lost", now_ns))
         self._highest = trigger.number
         if jumped:
             closed.append(self._close_new(trigger, recipe, "not_synchronised", now_ns))
@@ -168,12 +169,12 @@ class PartLedger:
         return self._book(self._part(trigger, recipe), Verdict(Outcome.NO_DECISION, cause), now_ns)
 
     def _close(self, part: Part, verdict: Verdict, now_ns: int) -> Part:
+        if verdict.cause not in CAUSES or CAUSES[verdict.cause].outcome is not verdict.outcome:
+            raise ValueError(f"Cause {verdict.cause!r} does not lead to {verdict.outcome.value}.")
         del self._open[part.number]
         return self._book(part, verdict, now_ns)
 
     def _book(self, part: Part, verdict: Verdict, now_ns: int) -> Part:
-        if CAUSES[verdict.cause].outcome is not verdict.outcome:
-            raise ValueError(f"Cause {verdict.cause!r} does not lead to {verdict.outcome.value}.")
         part.verdict, part.t2_ns = verdict, now_ns
         self.outcomes[verdict.outcome.value] += 1
         self.causes[verdict.cause] += 1

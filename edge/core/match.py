@@ -78,14 +78,20 @@ class Matcher:
         return gone
 
     def frame(self, info: FrameInfo) -> Match:
-        """Find the part of one frame."""
+        """Find the part of one frame.  A part that is named in the answer waits for no further frame."""
+        match = self._find(info)
+        for number in match.parts:
+            self.forget(number)
+        return match
+
+    def _find(self, info: FrameInfo) -> Match:
         stamp = info.t1_ns if info.exposed_ns is None else info.exposed_ns
         fits = [n for n, t0 in self._waiting.items() if -self._early <= stamp - t0 <= self._late]
         if self._offset is None:
             return self._learn(info, fits)
         expected = wrap(info.counter + self._offset)
         if expected in fits:
-            return self._matched(info, expected)
+            return Match(Kind.MATCHED, info, (expected,))
         if fits or expected in self._waiting:  # counter and time contradict each other
             self.resynchronise()
             return Match(Kind.AMBIGUOUS, info, tuple(dict.fromkeys([*fits, *self._known(expected)])))
@@ -103,11 +109,7 @@ class Matcher:
         if self._votes < self._sync_pairs:
             return Match(Kind.UNSYNCHRONISED, info, (fits[0],))
         self._offset = offset
-        return self._matched(info, fits[0])
-
-    def _matched(self, info: FrameInfo, number: int) -> Match:
-        self.forget(number)
-        return Match(Kind.MATCHED, info, (number,))
+        return Match(Kind.MATCHED, info, (fits[0],))
 
     def _later_or_stray(self, info: FrameInfo, expected: int) -> Match:
         if self._highest is not None and delta(expected, self._highest) <= 0:

@@ -61,7 +61,7 @@ CAUSES: dict[str, Cause] = {
         Cause(
             "not_synchronised", _N, "Trigger and frame counters were not yet paired.", "Wait; if it stays, see above."
         ),
-        Cause("pool_exhausted", _N, "No free frame slot.", "Raise pool.slots, or find what holds frames."),
+        Cause("pool_exhausted", _N, "No free frame slot.", "Raise limits.pool_slots, or find what holds frames."),
         Cause("too_many_open", _N, "More parts open than the ledger holds.", "Check the line's pitch and speed."),
         Cause("engine_fault", _N, "The engine raised an error.", "See the station's log; run edge model verify."),
         Cause("non_finite", _N, "The network returned a value that is no number.", "Run edge model verify."),

@@ -8,12 +8,14 @@ session, for a part triggered after the fence.  Everything else ends in a dispos
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from edge.core.counter import delta, wrap
 from edge.core.outcome import Disposition, Outcome
 
 D = Disposition
+
+_FENCE_AGE = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,7 @@ class Register:
     def __init__(self, geometry: Geometry, gateway_session: int, waiting: int = 32) -> None:
         self._g = geometry
         self._room = waiting
+        self._most = 4 * (geometry.commit // max(1, geometry.pitch) + waiting)
         self.session = Session(0, gateway_session, 0, 0, 0)
         self.counts = Counts()
         self._slots: dict[int, _Slot] = {}
@@ -152,16 +155,14 @@ class Register:
 
     def grant(self, station: int, count: int) -> Session:
         """Give the lane to a station session; parts on the belt stay behind the fence."""
-        old = self.session
-        self.session = Session(old.plc, old.gateway, station, old.epoch, self.fence(count))
+        self.session = replace(self.session, station=station, fence=self.fence(count))
         self._announced.clear()
         self._waiting.clear()
         return self.session
 
     def revoke(self) -> None:
         """Take the lane from its station: its further messages are of an old session."""
-        old = self.session
-        self.session = Session(old.plc, old.gateway, 0, old.epoch, 0)
+        self.session = replace(self.session, station=0, fence=0)
         self._announced.clear()
         self._waiting.clear()
 
@@ -176,6 +177,7 @@ class Register:
         if self._highest is not None and delta(number, self._highest) <= 0:
             return None
         self._count_skipped(number)
+        self._make_room()
         self._highest = number
         self.counts.plc_triggers += 1
         slot = self._slots[number] = _Slot(count)
@@ -221,18 +223,19 @@ class Register:
             return self._answer(number, D.DUPLICATE)
         self._mark_announced(slot)
         slot.verdict = outcome
+        if self._past_commit(slot.count, count_now):
+            return self._refuse(number, D.LATE)
         if outcome is not Outcome.PASS:
             self._end(number, outcome.value.lower(), D.ACCEPTED)
             return self._answer(number, D.ACCEPTED)
         if self._before_fence(slot.count):
             return self._refuse(number, D.FENCED)
-        if self._past_commit(slot.count, count_now):
-            return self._refuse(number, D.LATE)
         slot.permitted = True
         return self._answer(number, D.ACCEPTED, Permit(number, slot.count, self.session))
 
     def advance(self, count_now: int) -> list[Decision]:
         """End every part whose commit point the belt has passed without a permit, and verdicts that nothing claims."""
+        self._trail_fence(count_now)
         decisions = []
         for number, slot in list(self._slots.items()):
             if self._past_commit(slot.count, count_now) and not slot.permitted:
@@ -251,17 +254,24 @@ class Register:
 
     def permit_written(self, number: int) -> None:
         """Note that the PLC armed the permit: the part has ended as permitted."""
-        if self._slots.pop(number, None) is not None:
+        slot = self._slots.get(number)
+        if slot is not None and slot.permitted:
+            del self._slots[number]
             self.counts.permitted += 1
             self._remember(number, D.ACCEPTED)
 
     def permit_failed(self, number: int) -> Decision | None:
         """Note that a permit could not be written in time, or was refused: the part has no permit."""
-        if number not in self._slots:
+        slot = self._slots.get(number)
+        if slot is None or not slot.permitted:
             return None
         self._end(number, "unpermitted", D.UNPERMITTED)
         self.counts.dispositions[D.UNPERMITTED.value] += 1
         return Decision(number, D.UNPERMITTED)
+
+    def has_passed(self, permit: Permit, count_now: int) -> bool:
+        """True once the permit's part has met the gate."""
+        return delta(count_now, wrap(permit.count + self._g.gate)) > 0
 
     def executed(self, number: int) -> Decision:
         """Note that the PLC opened the gate for a permitted part."""
@@ -280,6 +290,11 @@ class Register:
     def _past_commit(self, count: int, count_now: int) -> bool:
         return delta(count_now, wrap(count + self._g.commit)) > 0
 
+    def _trail_fence(self, count_now: int) -> None:
+        """Let an old fence follow the belt: at half the counter's range, far ahead and long past look alike."""
+        if self.session.station and delta(count_now, self.session.fence) >= _FENCE_AGE:
+            self.session = replace(self.session, fence=wrap(count_now - self._g.gate))
+
     def _is_ahead(self, number: int) -> bool:
         return self._highest is not None and delta(number, self._highest) > 0
 
@@ -289,6 +304,12 @@ class Register:
         self.counts.plc_triggers += missed
         self.counts.unannounced += missed
         self.counts.rejected["not_read"] += missed
+
+    def _make_room(self) -> None:
+        """End the oldest part where more are pending than fit on the belt: an eye that bounces while it stands."""
+        if len(self._slots) >= self._most:
+            oldest = next(iter(self._slots))
+            self._end(oldest, "crowded_out", D.UNPERMITTED)
 
     def _without_slot(self, session: int, number: int, count: int, outcome: Outcome) -> Decision:
         ended = self._ended.get(number)

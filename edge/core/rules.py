@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 
 from edge.core.outcome import Outcome
 from edge.core.part import Finding, Verdict
@@ -45,12 +46,16 @@ def lowest_score(rules: Sequence[Rule]) -> float:
 def decide(findings: Sequence[Finding], rules: Sequence[Rule], saturated: bool) -> Verdict:
     """Return REJECT with the first rule that fires, else NO_DECISION where candidates were cut off, else PASS.
 
+    A score or box that is no finite number is no finding, and no clean part either: NO_DECISION.
+
     Args:
         findings: what the network found, after suppression.
         rules: of the recipe, in order; OR across them.
         saturated: the network's candidate list was full above the lowest score, so that a defect may be missing.
     """
     kept = tuple(findings)
+    if not all(isfinite(value) for finding in kept for value in (finding.score, *finding.box)):
+        return Verdict(Outcome.NO_DECISION, "non_finite")
     for rule in rules:
         if any(rule.matches(finding) for finding in kept):
             return Verdict(Outcome.REJECT, "rule", kept, rule.name)

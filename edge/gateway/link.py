@@ -28,6 +28,7 @@ class PlcLink:
         self._config = config
         self._counts_per_ns = config.line.counts_per_mm * config.line.speed_max_mm_s / 1e9
         self._stale_ns = int(config.plc.stale_ms * NS_PER_MS)
+        self._scan_ns = int(config.plc_timing.scan_ms * NS_PER_MS)
         self._heartbeat = -1
         self._changed_ns = 0
         self._read_ns = 0
@@ -39,15 +40,15 @@ class PlcLink:
         """Stop trusting the PLC."""
         self.status, self.armed, self.reason = None, False, reason
 
-    def take(self, status: PlcStatus, gateway_session: int, now_ns: int) -> bool:
-        """Judge one read.  False: the present gateway session has ended, or none can begin."""
+    def take(self, status: PlcStatus, gateway_session: int, asked_ns: int, now_ns: int) -> bool:
+        """Judge one read, asked at ``asked_ns``.  False: the gateway session has ended, or none can begin."""
         if status.heartbeat != self._heartbeat:
             self._heartbeat, self._changed_ns = status.heartbeat, now_ns
         problem = self._problem(status, gateway_session, now_ns)
         if problem:
             self.doubt(problem)
             return False
-        self.status, self._read_ns = status, now_ns
+        self.status, self._read_ns = status, asked_ns - self._scan_ns  # the count was latched by the last scan
         if status.gateway_session == gateway_session:
             self.armed, self.reason = True, ""
         elif not self.armed:

@@ -16,7 +16,7 @@ from edge.clock import NS_PER_MS, NS_PER_S, now_ns
 from edge.config import GatewayConfig
 from edge.core import budget
 from edge.core.outcome import Disposition, Outcome
-from edge.core.register import Decision, Geometry, Permit, Register, Session
+from edge.core.register import Decision, Geometry, Permit, Register
 from edge.errors import PlcError, WireError
 from edge.gateway.link import PlcLink
 from edge.gateway.permits import PermitRing
@@ -70,6 +70,7 @@ class Gateway:
         self._announce_ns = int((timing.write_ms + timing.scan_ms) * NS_PER_MS)
         self._armed_parts: dict[int, None] = {}  # permitted parts that have not met the gate, oldest first
         self._fresh = True  # the next good read begins a session
+        self._echoed_session = 0  # the station session whose fence and recipe the PLC has echoed
         self._doubt = ""  # why the gateway session must end after this turn
         self._beat = 0
         self._poll_ns = self._beat_ns = self._publish_ns = self._retry_ns = 0
@@ -183,8 +184,8 @@ class Gateway:
             self._retry_ns = now + _RECONNECT_NS
             self._begin_anew(error.problem)
             return
-        now = now_ns()
-        if not self._link.take(status, self._session, now):
+        asked, now = now, now_ns()
+        if not self._link.take(status, self._session, asked, now):
             self._begin_anew(self._link.reason)
             return
         if self._fresh:
@@ -201,7 +202,10 @@ class Gateway:
         """Bring the register up to what the PLC has counted, echoed and gated."""
         status = self._link.status
         assert status is not None
-        count_now = self._link.count_now(now)
+        session, count_now = self._register.session, self._link.count_now(now)
+        expected = (session.station, session.fence, self._stations.recipe_number)
+        if (status.station_session, status.fence, status.recipe) == expected:
+            self._echoed_session = session.station  # only now may the PLC let parts in
         for number, count in status.parts:
             if number and (decision := self._register.plc_part(number, count, count_now)) is not None:
                 self._act(decision, now)
@@ -211,6 +215,9 @@ class Gateway:
                 self._armed_parts[echo.number] = None
             else:
                 self._register.permit_failed(echo.number)
+        for permit in self._ring.unanswered():
+            if self._register.has_passed(permit, count_now):
+                self._doubt = f"the PLC did not echo the permit of part {permit.number}"
         for decision in self._register.advance(count_now):
             self._act(decision, now)
         for number, action in status.gated:
@@ -276,7 +283,7 @@ class Gateway:
         if self._link.status is not None and not self._fresh:
             control = Control(
                 heartbeat=self._beat,
-                ready=self._stations.ready and self._echoed(session),
+                ready=self._stations.ready and self._echoed_session == session.station != 0,
                 gateway_session=session.gateway,
                 station_session=session.station,
                 fence=session.fence,
@@ -290,15 +297,6 @@ class Gateway:
                 self.plc_errors += 1
                 self._begin_anew(error.problem)
         self._tell(wire.GatewayBeat(beat=self._beat, plc_ok=self._link.armed, count=self._link.count_now(now)))
-
-    def _echoed(self, session: Session) -> bool:
-        """True once the PLC has echoed station, fence and recipe: only then may it let parts in."""
-        status = self._link.status
-        return status is not None and (status.station_session, status.fence, status.recipe) == (
-            session.station,
-            session.fence,
-            self._stations.recipe_number,
-        )
 
     def _publish(self, now: int) -> None:
         self._publish_ns = now + NS_PER_S

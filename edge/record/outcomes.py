@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from pathlib import Path
 from queue import Empty, Full, Queue
@@ -29,18 +30,25 @@ class OutcomeWriter:
 
     def __init__(self, path: Path) -> None:
         try:
-            self._file = path.open("ab")
+            torn = _ends_torn(path)
+            self._file = path.open("ab", buffering=0)  # unbuffered: what a full disk refused must not come later
         except OSError as error:
             raise ConfigError(
                 f"{path}: cannot be written ({error.strerror}).", "choose another path for --outcomes."
             ) from None
         self.lost = 0
+        self._closed = False
         self._queue: Queue[bytes | None] = Queue(_ROOM)
+        if torn:
+            self._queue.put(b"")  # ends the line, so that it does not swallow the next record
         self._thread = threading.Thread(target=self._run, name="outcomes", daemon=True)
         self._thread.start()
 
     def write(self, line: bytes) -> None:
         """Queue one JSON object, without its newline.  Never waits."""
+        if self._closed:
+            self.lost += 1
+            return
         try:
             self._queue.put_nowait(line)
         except Full:
@@ -48,6 +56,7 @@ class OutcomeWriter:
 
     def close(self, timeout_s: float = 2.0) -> None:
         """Write what is queued, as far as the disk allows within ``timeout_s``, and close."""
+        self._closed = True
         try:
             self._queue.put(None, timeout=timeout_s)
         except Full:
@@ -70,9 +79,20 @@ class OutcomeWriter:
                     return
 
     def _append(self, lines: list[bytes]) -> None:
+        data = memoryview(b"\n".join([*lines, b""]))
         try:
-            self._file.write(b"\n".join([*lines, b""]))
-            self._file.flush()
+            while data:
+                data = data[self._file.write(data) or 0 :]
         except OSError as error:
-            self.lost += len(lines)
-            _log.error("%d outcomes could not be written: %s", len(lines), error)
+            lost = max(1, bytes(data).count(b"\n"))
+            self.lost += lost
+            _log.error("%d outcomes could not be written: %s", lost, error)
+
+
+def _ends_torn(path: Path) -> bool:
+    """True if the last line of a file was cut off by a crash."""
+    if not path.is_file() or not path.stat().st_size:
+        return False
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) != b"\n"

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from edge.errors import ConfigError
 
@@ -43,9 +44,8 @@ def read(name: str) -> Qualified | None:
     if not path.exists():
         return None
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        return Qualified(**values[name]) if name in values else None
-    except (OSError, ValueError, TypeError) as error:
+        return _measurements(path).get(name)
+    except (OSError, ValueError) as error:
         raise ConfigError(f"{path}: is damaged ({error}).", "delete it and run `edge bench overhead`.") from None
 
 
@@ -54,11 +54,16 @@ def write(name: str, measured: Qualified) -> Path:
     path = state_file()
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        values = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        values = _measurements(path) if path.exists() else {}
     except ValueError:
         values = {}  # a damaged file is replaced: what it held can be measured again
-    values[name] = asdict(measured)
+    values[name] = measured
     fresh = path.with_suffix(f".{os.getpid()}.new")
-    fresh.write_text(json.dumps(values, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    fresh.write_bytes(msgspec.json.format(msgspec.json.encode(values), indent=1) + b"\n")
     fresh.replace(path)
     return path
+
+
+def _measurements(path: Path) -> dict[str, Qualified]:
+    """Read the file; ``ValueError`` where it holds something else (msgspec's errors are ValueErrors)."""
+    return msgspec.json.decode(path.read_bytes(), type=dict[str, Qualified])

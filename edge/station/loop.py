@@ -183,6 +183,11 @@ class Station:
         self._last_frame_ns = now
         self._frameless = 0
         self._reporter.frames += 1
+        if info in self._frames:  # the same frame twice
+            self._reporter.lost("repeated")
+            if not isinstance(held, str):
+                self._pool.release(held)
+            return
         self._frames[info] = held
         self._on_match(self._matcher.frame(info), now)
 
@@ -260,22 +265,19 @@ class Station:
             elif isinstance(message, wire.Executed):
                 self._reporter.executed()
             elif isinstance(message, wire.Revoke):
-                self._resynchronise(message.reason)
+                _log.warning("The session ended: %s.", message.reason)
             elif isinstance(message, wire.Grant):
                 _log.info("Session %d granted, fence %d.", message.session, message.fence)
         ledger = self._ledger
         progress = Progress(ledger.triggers, self._reporter.frames, ledger.triggers - len(ledger), len(ledger))
         if not self._publisher.tick(now, ready=not self._fault, progress=progress):
-            self._resynchronise("the gateway fell silent")
+            _log.warning("The session ended: the gateway fell silent.")
 
     def _renew(self, reason: str) -> None:
         """Ask for a new session, whose fence clears the stretch where identity is in doubt."""
+        _log.warning("Asking for a new session: %s.", reason)
         if self._publisher is not None:
             self._publisher.renew(reason)
-        self._resynchronise(reason)
-
-    def _resynchronise(self, reason: str) -> None:
-        _log.warning("The session ended: %s.", reason)
         self._ledger.resynchronise()
         self._matcher.resynchronise()
 

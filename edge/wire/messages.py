@@ -6,7 +6,7 @@ age places a part: positions travel as counts latched in hardware.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -14,6 +14,10 @@ from edge.errors import WireError
 
 VERSION = 1
 MAX_BYTES = 16_384
+MAX_PUBLISHED_BYTES = 262_144
+"""A part record lists its findings, of which a network may return a thousand."""
+
+Counter32 = Annotated[int, msgspec.Meta(ge=0, le=0xFFFF_FFFF)]
 
 
 class Message(msgspec.Struct, tag_field="kind", frozen=True, kw_only=True):
@@ -38,16 +42,16 @@ class Announce(Message, frozen=True, tag="announce"):
     """A trigger opened a part at the station."""
 
     session: int
-    part: int
-    count: int
+    part: Counter32
+    count: Counter32
 
 
 class Verdict(Message, frozen=True, tag="verdict"):
     """A part closed at the station."""
 
     session: int
-    part: int
-    count: int
+    part: Counter32
+    count: Counter32
     outcome: str
     cause: str
 
@@ -100,7 +104,7 @@ class Ack(Message, frozen=True, tag="ack"):
     """What became of a verdict.  ``accepted_ns`` is on the gateway's monotonic clock, valid within one boot id."""
 
     session: int
-    part: int
+    part: Counter32
     disposition: str
     accepted_ns: int
 
@@ -109,7 +113,7 @@ class Executed(Message, frozen=True, tag="executed"):
     """The PLC echoed that it opened the gate for this part."""
 
     session: int
-    part: int
+    part: Counter32
     echoed_ns: int
 
 
@@ -138,8 +142,8 @@ class PartRecord(Message, frozen=True, tag="part"):
 
     station: str
     lane: int
-    part: int
-    count: int
+    part: Counter32
+    count: Counter32
     outcome: str
     cause: str
     rule: str
@@ -243,16 +247,16 @@ def decode_to_station(data: bytes) -> ToStation:
 
 def decode_published(data: bytes) -> Published:
     """Read a published record.  Raises ``WireError`` as ``decode_to_gateway``."""
-    message: Published = _decode(data, Published)
+    message: Published = _decode(data, Published, MAX_PUBLISHED_BYTES)
     return message
 
 
-def _decode(data: bytes, kind: Any) -> Any:
-    if len(data) > MAX_BYTES:
-        raise WireError(f"A message of {len(data)} bytes exceeds {MAX_BYTES}.", "find who sends it.")
+def _decode(data: bytes, kind: Any, most: int = MAX_BYTES) -> Any:
+    if len(data) > most:
+        raise WireError(f"A message of {len(data)} bytes exceeds {most}.", "find who sends it.")
     try:
         message = _decoders[kind].decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise WireError(f"A message cannot be understood: {error}.", "check that both ends run one version.") from None
     if message.v != VERSION:
         raise WireError(

@@ -9,7 +9,7 @@ import functools
 import sys
 from collections.abc import Callable
 
-from edge.core.match import Match, Matcher
+from edge.core.match import Kind, Match, Matcher
 from edge.core.part import FrameInfo
 from edge.core.register import Register
 
@@ -25,11 +25,10 @@ class NoFence(Register):
 class InOrder(Matcher):
     """A matcher that takes each frame for the oldest part that waits for one."""
 
-    def frame(self, info: FrameInfo) -> Match:
-        """Match by order alone."""
+    def _find(self, info: FrameInfo) -> Match:
         if not self._waiting:
             return self._hold_or_stray(info)
-        return self._matched(info, next(iter(self._waiting)))
+        return Match(Kind.MATCHED, info, (next(iter(self._waiting)),))
 
 
 def no_fence() -> None:

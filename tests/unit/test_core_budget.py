@@ -1,0 +1,146 @@
+"""Budgets: the worked example of the documentation, the order of the commit points, and every check at its bound."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from edge.config import ActuatorConfig, LineConfig, PlcTimingConfig
+from edge.core import budget
+from edge.core.budget import Budget, checks, compute
+
+SLOW = [HealthCheck.too_slow]
+
+LINE = LineConfig(
+    pitch_min_mm=100,
+    part_length_min_mm=60,
+    part_length_max_mm=60,
+    speed_min_mm_s=200,
+    speed_max_mm_s=1000,
+    trigger_to_gate_mm=500,
+    counts_per_mm=10,
+    eye_scatter_ms=0.5,
+    slip_mm=1,
+)
+BLOW_OFF = ActuatorConfig(
+    kind="blow_off", response_max_ms=10, response_scatter_ms=2, pulse_ms=70, nozzle_mm=10, cover_mm=20
+)
+TIMING = PlcTimingConfig(scan_ms=10, output_ms=2, write_ms=8, margin_ms=5, link_ms=2)
+"""Scan, output, write and scan again: 30 ms in the PLC."""
+
+
+def example() -> Budget:
+    return compute(LINE, BLOW_OFF, TIMING, ceiling_ms=1e9)
+
+
+def test_the_worked_example() -> None:
+    b = example()
+    assert b.period_ms == 100.0
+    assert b.gate_counts == 5000
+    assert b.lead_counts == 50  # a = 5 mm
+    assert b.deadline_ms == pytest.approx(448.0, abs=0.5)
+    assert b.tolerance_ms[1000] == pytest.approx(30.0)
+    assert b.tolerance_ms[200] == pytest.approx(10.0)
+    assert (b.plc_commit, b.gateway_commit, b.station_commit) == (4680, 4500, 4480)
+    assert b.match_counts == 495  # half a pitch less the scatter of the eye at full speed
+    assert b.pitch_counts == 1000
+    assert b.needed_ms[1000] == pytest.approx(0.5 + 1 + 2 + 10)
+    assert b.needed_ms[200] == pytest.approx(0.5 + 5 + 2 + 10)
+
+
+def test_the_ceiling_governs_where_it_is_lower() -> None:
+    assert compute(LINE, BLOW_OFF, TIMING, 100.0).deadline_ms == 100.0
+
+
+def test_the_leads_of_the_other_actuators() -> None:
+    line = LINE.model_copy(update={"part_length_min_mm": 40.0})
+    assert budget.lead_mm(line, BLOW_OFF) == pytest.approx((70 - 40) / 2)
+    assert budget.lead_mm(line, ActuatorConfig(kind="diverter", move_ms=10)) == pytest.approx((100 - 40 + 10) / 2)
+    assert budget.lead_mm(line, ActuatorConfig(kind="stop", deceleration_mm_s2=2000)) == pytest.approx(250)
+    assert budget.lead_mm(line, BLOW_OFF.model_copy(update={"pulse_ms": 20.0})) == 0.0
+
+
+def test_the_tolerance_of_a_diverter() -> None:
+    diverter = ActuatorConfig(kind="diverter", blade_mm=8, move_ms=12)
+    assert budget.tolerance_ms(LINE, diverter, 1000) == pytest.approx(((100 - 60 - 8) / 1.0 - 12) / 2)
+    assert budget.tolerance_ms(LINE, diverter, 200) == pytest.approx(((100 - 60 - 8) / 0.2 - 12) / 2)
+
+
+times = st.floats(0.1, 50)
+
+
+@settings(deadline=None, suppress_health_check=SLOW)
+@given(
+    st.sampled_from(["blow_off", "diverter", "stop"]),
+    st.floats(50, 3000),
+    st.floats(0.1, 20),
+    st.builds(PlcTimingConfig, scan_ms=times, output_ms=times, write_ms=times, margin_ms=times, link_ms=times),
+)
+def test_each_commit_point_leaves_room_for_the_next(kind: str, speed: float, k: float, timing: PlcTimingConfig) -> None:
+    line = LINE.model_copy(update={"speed_max_mm_s": speed, "speed_min_mm_s": min(speed, 50.0), "counts_per_mm": k})
+    actuator = ActuatorConfig.model_validate({"kind": kind})
+    b = compute(line, actuator, timing, 1e9)
+    per_ms = k * speed / 1000
+    assert b.gate_counts <= k * 500
+    assert b.lead_counts >= k * budget.lead_mm(line, actuator)
+    plc = actuator.response_max_ms + timing.scan_ms + timing.output_ms + timing.margin_ms
+    assert b.gate_counts - b.lead_counts - b.plc_commit >= per_ms * plc * (1 - 1e-12)
+    assert b.plc_commit - b.gateway_commit >= per_ms * (timing.write_ms + timing.scan_ms) * (1 - 1e-12)
+    assert b.gateway_commit - b.station_commit >= per_ms * timing.link_ms * (1 - 1e-12)
+    assert b.deadline_ms * per_ms <= b.station_commit + 1e-6 * abs(b.station_commit)
+    assert 0 <= 2 * b.match_counts < b.pitch_counts + 1
+
+
+def failed(b: Budget, service: float | None = None, p99: float | None = None, frame: float = 60.0) -> list[str]:
+    return [c.name for c in checks(b, service, p99, frame) if not c.holds]
+
+
+def sound() -> Budget:
+    return replace(example(), tolerance_ms={1000: 30.0}, needed_ms={1000: 13.5})
+
+
+def test_a_sound_line_passes_and_unmeasured_is_said_so() -> None:
+    assert failed(sound()) == []
+    assert sum("unmeasured" in c.value for c in checks(sound(), None, None, 60.0)) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "inside", "outside"),
+    [
+        ("station commit point", {"station_commit": 1}, {"station_commit": 0}),
+        ("gate tolerance", {"tolerance_ms": {1000: 13.5001}}, {"tolerance_ms": {1000: 13.5}}),
+    ],
+)
+def test_a_budget_that_just_holds_and_one_that_just_does_not(
+    name: str, inside: dict[str, object], outside: dict[str, object]
+) -> None:
+    assert failed(replace(sound(), **inside)) == []
+    assert [n.startswith(name) for n in failed(replace(sound(), **outside))] == [True]
+
+
+def test_the_measured_times_at_their_bounds() -> None:
+    b = replace(sound(), deadline_ms=100.0, period_ms=100.0)
+    assert failed(b, service=70.0, p99=99.9, frame=99.9) == []
+    assert failed(b, service=70.1) == ["mean inspection time"]
+    assert failed(b, p99=100.0) == ["p99 inspection time"]
+    assert failed(b, frame=100.0) == ["frame timeout"]
+
+
+def test_the_same_pulse_fails_at_low_speed_and_the_check_names_it() -> None:
+    (broken,) = [c for c in checks(example(), None, None, 60.0) if not c.holds]
+    assert broken.name == "gate tolerance at 200 mm/s"
+    assert "10.0" in broken.value
+    assert "17.5" in broken.limit
+    assert broken.remedy
+
+
+def test_a_line_whose_counts_cannot_be_told_apart_is_refused() -> None:
+    """With no room for two readings of one count to differ, every verdict of a real line is UNKNOWN."""
+    line = LINE.model_copy(update={"eye_scatter_ms": 60.0})
+    b = compute(line, ActuatorConfig(kind="stop"), TIMING, 1e9)
+    assert b.match_counts == 0
+    b = replace(b, station_commit=1, tolerance_ms={}, needed_ms={})
+    assert any(not c.holds for c in checks(b, None, None, b.deadline_ms - 1))

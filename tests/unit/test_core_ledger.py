@@ -1,0 +1,264 @@
+"""The part ledger against a model that counts with unbounded numbers."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from edge.core.counter import wrap
+from edge.core.ledger import PartLedger
+from edge.core.outcome import CAUSES, Outcome
+from edge.core.part import FrameInfo, Part, Trigger, Verdict
+
+SLOW = [HealthCheck.too_slow]
+
+CAPACITY, TIMEOUT, FRAME_TIMEOUT, LENGTH = 5, 100, 60, 600
+SPAN = 1 << 32
+VERDICTS = {
+    "PASS": Verdict(Outcome.PASS, "clean"),
+    "REJECT": Verdict(Outcome.REJECT, "rule"),
+    "NO_DECISION": Verdict(Outcome.NO_DECISION, "engine_fault"),
+}
+
+
+def info(counter: int = 0) -> FrameInfo:
+    return FrameInfo(counter, 0, 0)
+
+
+near = st.sampled_from([0, 0, 0, 0, 1, 1, 2, 3, 5, 8, -1])
+seldom = st.sampled_from([False] * 9 + [True])
+
+
+class LedgerMachine(RuleBasedStateMachine):
+    """Parts are told apart by their absolute number; the ledger sees 32 bits of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ledger = PartLedger(CAPACITY, TIMEOUT, FRAME_TIMEOUT, LENGTH)
+        self.now = 0
+        self.open: dict[int, tuple[int, bool]] = {}  # absolute number -> (T0, has a frame)
+        self.ended: dict[int, tuple[Part, Outcome, str]] = {}
+        self.late = self.unknown = self.jumps = 0
+
+    @initialize(start=st.sampled_from([0, 7, SPAN - 3, SPAN - 1, 3 * SPAN - 2]))
+    def begin(self, start: int) -> None:
+        self.start = self.highest = start
+        self.first = True
+
+    def take(self, parts: list[Part], expected: dict[int, tuple[Outcome, str]]) -> None:
+        """Book what the ledger closed: exactly the expected parts, each for the first and only time."""
+        by_wrapped = {wrap(n): n for n in expected}
+        assert sorted(p.number for p in parts) == sorted(by_wrapped)
+        for part in parts:
+            number = by_wrapped[part.number]
+            assert number not in self.ended, "a second outcome"
+            assert part.verdict is not None
+            assert (part.verdict.outcome, part.verdict.cause) == expected[number]
+            assert CAUSES[part.verdict.cause].outcome is part.verdict.outcome
+            assert part.t2_ns == self.now
+            self.open.pop(number, None)
+            self.ended[number] = (part, part.verdict.outcome, part.verdict.cause)
+
+    @rule(
+        step=st.sampled_from([1, 1, 1, 1, 1, 1, 2, 3, CAPACITY, CAPACITY + 1, 1000, 0, -1, -4]),
+        age=st.sampled_from([0, 0, 0, 0, 50, 59, 60, 99, 100, 130]),
+    )
+    def trigger(self, step: int, age: int) -> None:
+        number = self.highest + step
+        if number < 0:
+            return
+        t0 = self.now - age
+        expected: dict[int, tuple[Outcome, str]] = {}
+        opens = False
+        if not self.first and step <= 0:
+            self.unknown += 1
+        else:
+            jumped = not self.first and step > CAPACITY
+            self.jumps += jumped
+            lost = range(0) if self.first or jumped else range(self.highest + 1, number)
+            expected = dict.fromkeys(lost, (Outcome.NO_DECISION, "trigger_lost"))
+            if jumped:
+                expected[number] = (Outcome.NO_DECISION, "not_synchronised")
+            elif self.now - t0 >= TIMEOUT:
+                expected[number] = (Outcome.NO_DECISION, "trigger_late")
+            elif len(self.open) >= CAPACITY:
+                expected[number] = (Outcome.NO_DECISION, "too_many_open")
+            else:
+                opens = True
+            self.highest, self.first = number, False
+        closed = self.ledger.open(Trigger(wrap(number), wrap(10 * number), t0), "recipe", self.now)
+        self.take(closed, expected)
+        if opens:
+            self.open[number] = (t0, False)
+            part = self.ledger.get(wrap(number))
+            assert part is not None
+            assert part.count_interval == (wrap(10 * number - LENGTH), wrap(10 * number))
+
+    @precondition(lambda self: not self.first)
+    @rule(back=near, times=st.sampled_from([1, 1, 2]))
+    def frame(self, back: int, times: int) -> None:
+        number = self.highest - back
+        for counter in range(times):
+            part = self.ledger.attach(wrap(number), info(counter))
+            if number not in self.open:
+                assert part is None
+                self.late += 1
+            elif self.open[number][1]:
+                assert part is None, "a second frame took the place of the first"
+            else:
+                assert part is not None
+                assert part.frame == info(counter)
+                self.open[number] = (self.open[number][0], True)
+
+    @precondition(lambda self: not self.first)
+    @rule(back=near, kind=st.sampled_from(sorted(VERDICTS)))
+    def verdict(self, back: int, kind: str) -> None:
+        number, verdict = self.highest - back, VERDICTS[kind]
+        expected = (verdict.outcome, verdict.cause)
+        if number in self.open and self.now >= self.open[number][0] + TIMEOUT and kind != "NO_DECISION":
+            expected = (Outcome.NO_DECISION, "compute_timeout")
+            self.late += 1
+        self.late += number not in self.open
+        part = self.ledger.close(wrap(number), verdict, self.now)
+        assert (part is None) == (number not in self.open)
+        self.take([part] if part else [], {number: expected} if part else {})
+
+    @precondition(lambda self: not self.first)
+    @rule(back=near, cause=st.sampled_from(["frame_ambiguous", "pool_exhausted"]))
+    def fail(self, back: int, cause: str) -> None:
+        number = self.highest - back
+        part = self.ledger.fail(wrap(number), cause, self.now)
+        assert (part is None) == (number not in self.open)
+        self.take([part] if part else [], {number: (Outcome.NO_DECISION, cause)} if part else {})
+
+    @precondition(lambda self: self.open)
+    @rule(off=st.sampled_from([-1, 0, 1]), which=st.integers(0, CAPACITY))
+    def pass_at_the_deadline(self, off: int, which: int) -> None:
+        number = sorted(self.open)[which % len(self.open)]
+        self.now = max(self.now, self.open[number][0] + TIMEOUT + off)
+        self.verdict(self.highest - number, "PASS")
+
+    @rule(passed=st.sampled_from([0, 1, 5, 10, 30, 59, 60, 61, 100]))
+    def wait(self, passed: int) -> None:
+        self.now += passed
+
+    @rule()
+    def expire(self) -> None:
+        expected = {}
+        for number, (t0, framed) in self.open.items():
+            if not framed and self.now >= t0 + FRAME_TIMEOUT:
+                expected[number] = (Outcome.NO_DECISION, "frame_missing")
+            elif self.now >= t0 + TIMEOUT:
+                expected[number] = (Outcome.NO_DECISION, "compute_timeout")
+        self.take(self.ledger.expire(self.now), expected)
+        assert all(p.deadline_ns > self.now for p in self.ledger)
+        due = self.ledger.next_deadline_ns()
+        assert (due is None) == (not self.open)
+        assert due is None or due > self.now
+
+    @rule(really=seldom)
+    def maybe_drain(self, really: bool) -> None:
+        if really:
+            self.drain()
+
+    def drain(self) -> None:
+        expected = dict.fromkeys(self.open, (Outcome.NO_DECISION, "station_stopping"))
+        self.take(self.ledger.drain("station_stopping", self.now), expected)
+        assert len(self.ledger) == 0
+
+    @rule(really=seldom)
+    def new_plc_session(self, really: bool) -> None:
+        """A foreign counter follows, far away from the numbers that are still open."""
+        if really:
+            self.ledger.resynchronise()
+            self.highest += 10_000
+            self.first = True
+
+    @invariant()
+    def reconciles(self) -> None:
+        ledger = self.ledger
+        assert ledger.reconciles()
+        assert ledger.triggers == len(self.open) + len(self.ended)
+        assert ledger.triggers == sum(ledger.outcomes.values()) + len(ledger)
+        assert {p.number for p in ledger} == {wrap(n) for n in self.open}
+        assert len(ledger) <= CAPACITY
+        assert (ledger.late, ledger.unknown_triggers, ledger.jumps) == (self.late, self.unknown, self.jumps)
+
+    @invariant()
+    def what_ended_stays_as_it_ended(self) -> None:
+        for part, outcome, cause in self.ended.values():
+            assert part.verdict is not None
+            assert (part.verdict.outcome, part.verdict.cause) == (outcome, cause)
+
+    def teardown(self) -> None:
+        self.drain()
+        assert sum(self.ledger.outcomes.values()) == self.ledger.triggers == len(self.ended)
+
+
+TestLedger = LedgerMachine.TestCase
+TestLedger.settings = settings(max_examples=120, stateful_step_count=40, deadline=None, suppress_health_check=SLOW)
+
+
+def ledger(**changes: int) -> PartLedger:
+    values = {"capacity": 5, "timeout_ns": TIMEOUT, "frame_timeout_ns": FRAME_TIMEOUT, "part_counts": LENGTH, **changes}
+    return PartLedger(**values)
+
+
+def test_a_verdict_one_nanosecond_before_its_deadline_counts_and_at_it_does_not() -> None:
+    for now, outcome in ((TIMEOUT - 1, Outcome.PASS), (TIMEOUT, Outcome.NO_DECISION)):
+        book = ledger()
+        book.open(Trigger(1, 0, 0), "r", 0)
+        part = book.close(1, VERDICTS["PASS"], now)
+        assert part is not None
+        assert part.verdict is not None
+        assert part.verdict.outcome is outcome
+        assert book.late == (now == TIMEOUT)
+
+
+def test_a_frame_timeout_beyond_the_deadline_is_the_deadline() -> None:
+    book = ledger(frame_timeout_ns=10 * TIMEOUT)
+    book.open(Trigger(1, 0, 0), "r", 0)
+    assert book.next_deadline_ns() == TIMEOUT
+    assert [p.verdict.cause for p in book.expire(TIMEOUT) if p.verdict] == ["frame_missing"]
+
+
+def test_a_gap_of_the_whole_capacity_is_lost_triggers_and_one_more_is_a_jump() -> None:
+    for step, lost, jumps in ((5, 4, 0), (6, 0, 1)):
+        book = ledger()
+        book.open(Trigger(SPAN - 2, 0, 0), "r", 0)
+        closed = book.open(Trigger(wrap(SPAN - 2 + step), 0, 0), "r", 0)
+        assert [p.verdict.cause for p in closed if p.verdict].count("trigger_lost") == lost
+        assert book.jumps == jumps
+
+
+@pytest.mark.parametrize("verdict", [Verdict(Outcome.PASS, "rule"), Verdict(Outcome.PASS, "no such cause")])
+def test_a_contradictory_verdict_is_refused_and_costs_no_part(verdict: Verdict) -> None:
+    book = ledger()
+    book.open(Trigger(1, 0, 0), "r", 0)
+    with pytest.raises((ValueError, KeyError)):
+        book.close(1, verdict, 1)
+    assert book.reconciles(), "the part vanished without an outcome"
+    assert len(book.expire(TIMEOUT)) == 1
+
+
+def test_lost_numbers_of_a_new_session_never_end_parts_that_are_still_open() -> None:
+    book = ledger()
+    for number in (10, 11):
+        book.open(Trigger(number, 0, 0), "r", 0)
+    book.resynchronise()
+    ended = [*book.open(Trigger(8, 0, 0), "r", 0), *book.open(Trigger(12, 0, 0), "r", 0)]
+    ended += book.drain("station_stopping", 1)
+    numbers = [p.number for p in ended]
+    assert len(numbers) == len(set(numbers)), f"two outcomes under one number: {sorted(numbers)}"
+
+
+def test_a_verdict_for_an_old_part_does_not_end_its_namesake_in_the_next_lap() -> None:
+    book = ledger()
+    book.open(Trigger(SPAN - 1, 0, 0), "r", 0)
+    book.close(SPAN - 1, VERDICTS["PASS"], 1)
+    book.open(Trigger(0, 0, 1), "r", 1)
+    assert book.close(SPAN - 1, VERDICTS["PASS"], 2) is None
+    assert book.late == 1
+    assert [p.number for p in book] == [0]

@@ -1,0 +1,133 @@
+"""What the gateway makes of the PLC's words: alive, ours, and how far the belt may have gone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from edge.config import GatewayConfig
+from edge.core.counter import delta, wrap
+from edge.gateway.link import PlcLink
+from edge.gateway.plc.signals import GATEWAY_ALIVE, INFEED_OPEN, RUNNING, PlcStatus
+
+SLOW = [HealthCheck.too_slow]
+
+MS = 1_000_000
+CONFIG = GatewayConfig()
+STALE = int(CONFIG.plc.stale_ms * MS)
+OURS = 4711
+GOOD = PlcStatus(
+    heartbeat=1,
+    flags=RUNNING | GATEWAY_ALIVE,
+    fail_safe=1,
+    session=9,
+    count=1000,
+    last_part=3,
+    gateway_session=OURS,
+    station_session=0,
+    fence=0,
+    recipe=0,
+    epoch=0,
+    parts=(),
+    echoes=(),
+    gated=(),
+)
+
+
+def armed() -> PlcLink:
+    link = PlcLink(CONFIG)
+    assert link.take(GOOD, OURS, 0, 0)
+    assert link.armed
+    return link
+
+
+def test_nothing_is_trusted_before_the_first_read() -> None:
+    link = PlcLink(CONFIG)
+    assert (link.armed, link.status) == (False, None)
+    assert link.reason
+
+
+def test_a_session_is_armed_only_by_the_plcs_echo_of_it() -> None:
+    link = PlcLink(CONFIG)
+    assert link.take(replace(GOOD, gateway_session=0), OURS, 0, 0)
+    assert not link.armed
+    assert link.reason
+    assert link.take(replace(GOOD, heartbeat=2), OURS, MS, MS)
+    assert (link.armed, link.reason) == (True, "")
+
+
+@pytest.mark.parametrize(("after", "trusted"), [(STALE - 1, True), (STALE, True), (STALE + 1, False)])
+def test_a_heartbeat_that_stands_still(after: int, trusted: bool) -> None:
+    link = armed()
+    assert link.take(GOOD, OURS, after, after) == trusted
+    assert link.armed == trusted
+    assert (link.status is not None) == trusted
+
+
+def test_an_open_port_is_not_a_running_program() -> None:
+    """A PLC in STOP answers for ever with the same heartbeat: the doubt stays, whoever asks."""
+    link = armed()
+    for n in range(1, 20):
+        now = STALE + n * 10 * MS
+        assert not link.take(GOOD, OURS + n, now, now)
+        assert not link.armed
+    assert link.take(replace(GOOD, heartbeat=2, gateway_session=OURS), OURS, 40 * STALE, 40 * STALE)
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"flags": GATEWAY_ALIVE | INFEED_OPEN}, "running"),
+        ({"fail_safe": 2}, "fail-safe"),
+        ({"fail_safe": 0}, "fail-safe"),
+        ({"session": 10}, "restarted"),
+        ({"gateway_session": 0}, "honours"),
+        ({"gateway_session": OURS + 1}, "honours"),
+    ],
+)
+def test_doubt(change: dict[str, int], word: str) -> None:
+    link = armed()
+    assert not link.take(replace(GOOD, heartbeat=2, **change), OURS, MS, MS)
+    assert (link.armed, link.status) == (False, None)
+    assert word in link.reason
+
+
+def test_after_a_restart_of_the_plc_its_new_session_can_begin() -> None:
+    link = armed()
+    restarted = replace(GOOD, heartbeat=2, session=10, gateway_session=0)
+    assert not link.take(restarted, OURS, MS, MS)
+    assert link.take(replace(restarted, heartbeat=3), OURS + 1, 2 * MS, 2 * MS)
+    assert not link.armed
+
+
+def test_an_old_session_is_not_armed_by_an_old_echo() -> None:
+    link = armed()
+    link.doubt("a stall")
+    assert link.take(replace(GOOD, heartbeat=2), OURS + 1, MS, MS)
+    assert not link.armed
+
+
+@settings(deadline=None, suppress_health_check=SLOW)
+@given(
+    count=st.integers(0, (1 << 32) - 1),
+    elapsed=st.integers(0, 10_000 * MS),
+    share=st.floats(0, 1),
+)
+def test_the_belt_is_never_ahead_of_the_count_assumed(count: int, elapsed: int, share: float) -> None:
+    link = PlcLink(CONFIG)
+    link.take(replace(GOOD, count=count), OURS, 5, 5)
+    assumed = link.count_now(5 + elapsed)
+    assert 0 <= assumed < 1 << 32
+    most = elapsed * CONFIG.line.counts_per_mm * CONFIG.line.speed_max_mm_s / 1e9
+    assert delta(assumed, wrap(count + int(share * most))) >= 0
+    scan = CONFIG.plc_timing.scan_ms / 1000 * CONFIG.line.counts_per_mm * CONFIG.line.speed_max_mm_s
+    assert delta(assumed, count) <= most + scan + 1 + 1e-6
+
+
+def test_no_count_without_a_trusted_plc() -> None:
+    link = armed()
+    link.doubt("gone")
+    assert link.count_now(5) == 0
