@@ -76,18 +76,25 @@ class Ended:
 
 @contextlib.contextmanager
 def running_line(
-    parts: int, *plant: str, limits: str = "", sabotage: str = "", which: str = ""
+    parts: int,
+    *plant: str,
+    package: str = "sim-strip",
+    recipe: str = RECIPE,
+    frame: tuple[int, int, str] = (640, 512, "mono8"),
+    limits: str = "",
+    sabotage: str = "",
+    which: str = "",
 ) -> Iterator[tuple[Line, Eye]]:
     """Start plant, gateway and station.
 
     Args:
         parts: after which the plant ends; 0 runs it until it is stopped.
         plant: further options of the plant.
+        package, recipe, frame: what the station inspects, with what.
         limits: TOML lines for the ``[line]`` sections.
         sabotage: replaces process ``which`` by one without a protection.
     """
-    package = MODELS / "sim-strip"
-    with Line(package, RECIPE, limits) as line:
+    with Line(MODELS / package, recipe, limits, frame) as line:
         options = ["--parts", str(parts), "--seed", "11", *plant]
         line.start_plant(*options, program=_program(sabotage) if which == "plant" else None)
         line.start_gateway(program=_program(sabotage) if which == "gateway" else None)

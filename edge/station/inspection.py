@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from edge.clock import now_ns
 from edge.core.outcome import Outcome
 from edge.core.part import Verdict
-from edge.core.pool import FramePool, Lease
+from edge.core.pool import FramePool, Lease, Purpose
 from edge.errors import EdgeError
+
+WARM_UP = 5
 
 _log = logging.getLogger(__name__)
 
@@ -50,11 +52,22 @@ class InspectThread:
         self._inspector, self._pool, self._post = inspector, pool, post
         self._work: SimpleQueue[tuple[int, Lease] | None] = SimpleQueue()
         self._busy_since_ns = 0
+        self._warm = threading.Event()
+        self._failure: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="inspect", daemon=True)
 
     def start(self) -> None:
-        """Start the thread, once."""
+        """Start the thread, once, and wait until it has inspected ``WARM_UP`` empty frames.
+
+        Libraries set up caches and threads of their own at the first runs in a new thread; no part pays for that.
+
+        Raises:
+            Exception: whatever inspecting an empty frame raised.
+        """
         self._thread.start()
+        self._warm.wait()
+        if self._failure is not None:
+            raise self._failure
 
     def submit(self, number: int, lease: Lease) -> None:
         """Queue the frame in ``lease`` for part ``number``.  The pool's quota bounds the queue."""
@@ -71,12 +84,29 @@ class InspectThread:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
+        self._warm_up()
+        if self._failure is not None:
+            return
         while (job := self._work.get()) is not None:
             number, lease = job
             self._busy_since_ns = now_ns()
             verdict = self._verdict(lease)
             self._busy_since_ns = 0
             self._post(Inspected(number, lease, verdict))
+
+    def _warm_up(self) -> None:
+        lease = self._pool.lease(Purpose.INSPECTION)
+        try:
+            if lease is None:
+                raise RuntimeError("The pool has no slot for inspection.")
+            for _ in range(WARM_UP):
+                self._inspector.inspect(self._pool.frame(lease))
+        except Exception as error:  # noqa: BLE001 - raised again by the thread that waits in start
+            self._failure = error
+        finally:
+            if lease is not None:
+                self._pool.release(lease)
+            self._warm.set()
 
     def _verdict(self, lease: Lease) -> Verdict:
         try:

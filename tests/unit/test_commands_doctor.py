@@ -43,7 +43,11 @@ def test_this_machine_is_fit() -> None:
 
 def test_the_libraries_and_python_are_those_of_the_project() -> None:
     project = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["cpu"]]
+    wanted = [
+        *project["dependencies"],
+        *project["optional-dependencies"]["cpu"],
+        *project["optional-dependencies"]["plc"],
+    ]
     for distribution, lowest, below in doctor.LIBRARIES.values():
         assert f"{distribution}>={lowest}" + (f",<{below}" if below else "") in wanted
     required = {line.partition(">")[0] for line in project["dependencies"]} - {"tomli"}  # in the library since 3.11

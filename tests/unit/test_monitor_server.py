@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from edge.errors import ConfigError, PortBusy
 from edge.monitor.cli import monitor_command
 from edge.monitor.server import Monitor
-from edge.wire.messages import MAX_BYTES, Heartbeat, encode
+from edge.wire.messages import MAX_PUBLISHED_BYTES, Heartbeat, encode
 
 STATION: dict[str, Any] = {
     "kind": "station_status", "station": "s-1", "lane": 0, "state": "RUNNING", "reason": "", "session": 1,
@@ -142,7 +142,7 @@ MALFORMED = [
     [b"station", json.dumps({**STATION, "v": 2}).encode()],
     [b"station", json.dumps({**STATION, "triggers": "3"}).encode()],
     [b"station", json.dumps(STATION).encode(), b"more"],
-    [b"station", json.dumps({**STATION, "reason": "x" * MAX_BYTES}).encode()],
+    [b"station", json.dumps({**STATION, "reason": "x" * MAX_PUBLISHED_BYTES}).encode()],
     [b"station", encode(Heartbeat(session=1, beat=1, ready=True, triggers=0, frames=0, closed=0, open=0))],
 ]
 
