@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import zmq
 from pymodbus.client import ModbusTcpClient
 
 from edge.commands.processes import MODELS, Line
+from edge.wire import messages as wire
+from edge.wire.sockets import connect
 
 RATE_PER_S = 10
 """Plates a second at 1000 mm/s and 100 mm pitch."""
@@ -114,6 +117,20 @@ def send(line: Line, number: signal.Signals, *names: str) -> None:
     """Send a signal to processes of the line."""
     for name in names:
         os.kill(line.pid(name), number)
+
+
+def watch_states(line: Line, until: str, timeout_s: float) -> list[wire.StationStatus]:
+    """Return the station's published states up to the first ``until``."""
+    states: list[wire.StationStatus] = []
+    deadline = time.monotonic() + timeout_s
+    with zmq.Context() as context, connect(context, zmq.SUB, line.endpoint("telemetry")) as subscriber:
+        while not states or states[-1].state != until:
+            assert time.monotonic() < deadline, f"never {until}: {[(s.state, s.reason) for s in states]}"
+            if subscriber.poll(100):
+                message = wire.decode_published(subscriber.recv_multipart()[-1])
+                if isinstance(message, wire.StationStatus):
+                    states.append(message)
+    return states
 
 
 def end(line: Line, stop: bool = False, timeout_s: float = 60.0) -> Ended:

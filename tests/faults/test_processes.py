@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import signal
 import time
 
 import pytest
+import zmq
 
 from edge.commands.processes import Line
+from edge.wire.sockets import connect
 from tests.support_line import (
     FENCE_PARTS,
     Ended,
@@ -15,6 +19,7 @@ from tests.support_line import (
     end,
     running_line,
     send,
+    watch_states,
 )
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
@@ -160,3 +165,38 @@ def test_frames_matched_by_order_are_caught_when_one_is_dropped() -> None:
     seen = drop_a_frame("by_order")
     with pytest.raises(AssertionError, match="another part's frame"):
         assert_nothing_escaped(seen)
+
+
+def test_a_camera_that_delivers_nothing_is_noticed_within_two_triggers() -> None:
+    with running_line(40, "--infeed", "free", "--drop-frames", "20-39") as (line, _):
+        states = watch_states(line, until="FAULT", timeout_s=30)
+        seen = end(line)
+    assert states[-1].reason == "the camera delivers nothing while parts are triggered"
+    second = seen.outcomes[1001 + 21]
+    assert states[-1].causes["frame_missing"] == 2, "noticed with the second part that has no frame, not later"
+    assert (int(second["t2_ns"]) - int(second["t0_ns"])) / 1e6 < 100
+
+
+def test_strangers_and_garbage_change_nothing() -> None:
+    with running_line(60) as (line, _):
+        with zmq.Context() as context, connect(context, zmq.DEALER, line.endpoint("gateway")) as stranger:
+            session = {"v": 1, "session": 1, "part": 1001, "count": 4_000_000}
+            messages = [
+                b"",
+                b"garbage",
+                b"\xff" * 4000,
+                b'{"kind":"goodbye","v":9,"session":1}',
+                b'{"kind":"goodbye","session":1,"x":' + b"[" * 2000 + b"]" * 2000 + b"}",
+                json.dumps({"kind": "verdict", "outcome": "PASS", "cause": "clean", **session}).encode(),
+                json.dumps({"kind": "heartbeat", "session": 1, "beat": 1}).encode(),
+            ]
+            end_ns = time.monotonic_ns() + 4_000_000_000
+            while time.monotonic_ns() < end_ns:
+                for message in messages:
+                    with contextlib.suppress(zmq.Again):  # not connected yet, or its queue is full
+                        stranger.send_multipart([message, message] if message == b"garbage" else [message])
+                time.sleep(0.02)
+        seen = end(line)
+    assert_nothing_escaped(seen)
+    assert {record["outcome"] for record in seen.outcomes.values()} == {"PASS", "REJECT"}
+    assert len(seen.outcomes) == 60
