@@ -32,6 +32,7 @@ from edge.core.pool import Frame
 from edge.engine.base import Engine
 from edge.errors import WireError
 from edge.model.golden import synthetic_frame
+from edge.station.inspection import WARM_UP
 from edge.wire import messages as wire
 from edge.wire.sockets import Context, bind, send
 
@@ -77,20 +78,20 @@ class TimedEngine(Engine):
 
     Attributes:
         runs_ns: (runs, 2) int64, start and end of each run on the monotonic clock; only ``count`` rows hold one.
-        count: runs so far.
+        count: runs so far, those of the warm-up not counted.
     """
 
     def __init__(self, engine: Engine, runs: int) -> None:
         super().__init__(engine.input.shape)
         self.name, self.precision, self.input = engine.name, engine.precision, engine.input
         self.runs_ns: NDArray[np.int64] = np.full((runs, 2), -1, np.int64)
-        self.count = 0
+        self.count = -WARM_UP  # the inspect thread's first runs look at no part
         self._engine = engine
 
     def _run(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         start = now_ns()
         output = self._engine.run(image)
-        if self.count < len(self.runs_ns):
+        if 0 <= self.count < len(self.runs_ns):
             self.runs_ns[self.count] = start, now_ns()
         self.count += 1
         return output
