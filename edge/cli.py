@@ -7,13 +7,14 @@ import logging
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from threading import Event
 from typing import Annotated
 
 import typer
 
-from edge import __version__, config
+from edge import __version__, config, logs
 from edge.errors import EdgeError
 from edge.model.cli import app as model_app
 from edge.monitor.cli import monitor_command
@@ -32,6 +33,7 @@ app.command("monitor")(monitor_command)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 EXIT_HUNG = 70
+FAREWELL_S = 0.2  # for what other threads still have to send and write
 EXIT_NOT_RECONCILED = 20
 
 
@@ -64,6 +66,7 @@ def run_command(
         except EngineHung as error:
             logging.getLogger(__name__).critical("%s The process ends, to be started again.", error)
             running.abandon()
+            time.sleep(FAREWELL_S)
             os._exit(EXIT_HUNG)  # the hung thread cannot be joined
 
 
@@ -206,11 +209,7 @@ def options(
     if version:
         print(__version__)
         raise typer.Exit
-    logging.basicConfig(
-        level=logging.INFO if verbose else logging.WARNING,
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
+    logs.start(logging.INFO if verbose else logging.WARNING)
 
 
 def main() -> None:

@@ -165,8 +165,8 @@ class GatewayLinkConfig(_Section):
 
     endpoint: Endpoint | None = "ipc:///tmp/edge-gateway"
     fail_safe: FailSafe = "reject"
-    heartbeat_ms: Annotated[float, Field(gt=0, le=1000)] = 50.0
-    stale_ms: Annotated[float, Field(gt=0, le=10_000)] = 300.0
+    heartbeat_ms: Annotated[float, Field(ge=1, le=1000)] = 50.0
+    stale_ms: Annotated[float, Field(ge=10, le=10_000)] = 300.0
 
 
 class TelemetryConfig(_Section):
@@ -193,6 +193,19 @@ class StationConfig(_Section):
     telemetry: TelemetryConfig = TelemetryConfig()
 
     @model_validator(mode="after")
+    def _patience(self) -> StationConfig:
+        if self.limits.hang_ms <= self.limits.ceiling_ms:
+            raise ValueError(
+                f"limits.hang_ms {self.limits.hang_ms:g} must exceed limits.ceiling_ms {self.limits.ceiling_ms:g}"
+            )
+        if 3 * self.gateway.heartbeat_ms > self.gateway.stale_ms:
+            raise ValueError(
+                f"gateway.heartbeat_ms {self.gateway.heartbeat_ms:g} must be at most a third of "
+                f"gateway.stale_ms {self.gateway.stale_ms:g}"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _window_within_period(self) -> StationConfig:
         period_ms = 1000 * self.line.pitch_min_mm / self.line.speed_max_mm_s
         window_ms = self.camera.window_early_ms + self.camera.window_late_ms
@@ -211,9 +224,9 @@ class PlcConfig(_Section):
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 5020
     unit: Annotated[int, Field(ge=0, le=247)] = 1
-    timeout_ms: Annotated[float, Field(gt=0, le=1000)] = 50.0
-    poll_ms: Annotated[float, Field(gt=0, le=100)] = 10.0
-    stale_ms: Annotated[float, Field(gt=0, le=10_000)] = 150.0
+    timeout_ms: Annotated[float, Field(ge=1, le=1000)] = 50.0
+    poll_ms: Annotated[float, Field(ge=1, le=100)] = 10.0
+    stale_ms: Annotated[float, Field(ge=10, le=10_000)] = 150.0
     counts_parts: Literal[True] = True
     """The PLC counts parts with its own eye.  A line that nothing counts independently of the station is refused."""
 
@@ -226,13 +239,28 @@ class GatewayConfig(_Section):
     realtime_priority: Priority = 30
     bind: Endpoint = "ipc:///tmp/edge-gateway"
     fail_safe: FailSafe = "reject"
-    heartbeat_ms: Annotated[float, Field(gt=0, le=1000)] = 20.0
-    stale_ms: Annotated[float, Field(gt=0, le=10_000)] = 300.0
+    heartbeat_ms: Annotated[float, Field(ge=1, le=1000)] = 20.0
+    stale_ms: Annotated[float, Field(ge=10, le=10_000)] = 300.0
     line: LineConfig = LineConfig()
     actuator: ActuatorConfig = ActuatorConfig()
     plc_timing: PlcTimingConfig = PlcTimingConfig()
     plc: PlcConfig = PlcConfig()
     telemetry: TelemetryConfig = TelemetryConfig(endpoint="ipc:///tmp/edge-gateway-telemetry")
+
+    @model_validator(mode="after")
+    def _patience_beyond_a_turn(self) -> GatewayConfig:
+        plc = self.plc
+        turn_ms = plc.poll_ms + 2 * plc.timeout_ms
+        if turn_ms >= plc.stale_ms:
+            raise ValueError(
+                f"plc.poll_ms + 2 plc.timeout_ms is {turn_ms:g} ms, and must be below plc.stale_ms {plc.stale_ms:g}, "
+                f"or a slow answer looks like a dead PLC"
+            )
+        if 3 * self.heartbeat_ms > plc.stale_ms:
+            raise ValueError(
+                f"heartbeat_ms {self.heartbeat_ms:g} must be at most a third of plc.stale_ms {plc.stale_ms:g}"
+            )
+        return self
 
 
 Tree = TypeVar("Tree", StationConfig, GatewayConfig)

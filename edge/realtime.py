@@ -26,7 +26,9 @@ def prioritise(priority: int) -> bool:
     try:
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
     except (OSError, AttributeError) as error:
-        _log.warning("No real-time priority (%s): grant CAP_SYS_NICE or a RTPRIO limit, or set realtime = 0.", error)
+        _log.warning(
+            "No real-time priority (%s): grant CAP_SYS_NICE or a RTPRIO limit, or set realtime_priority = 0.", error
+        )
         return False
     return True
 

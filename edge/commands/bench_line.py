@@ -114,7 +114,7 @@ def bench_config(config: StationConfig, folder: Path) -> StationConfig:
             frame_timeout_ms=PATIENT_MS / 2,
             open_parts=config.limits.open_parts,
             pool_slots=config.limits.pool_slots,
-            hang_ms=PATIENT_MS,
+            hang_ms=2 * PATIENT_MS,
         ),
         gateway=GatewayLinkConfig(endpoint=f"ipc://{folder}/gateway", stale_ms=PATIENT_MS),
         telemetry=TelemetryConfig(endpoint=f"ipc://{folder}/telemetry"),

@@ -11,7 +11,6 @@ from edge.core import budget
 from edge.core.budget import Budget, Check
 from edge.engine.inspector import check_rules
 from edge.engine.select import choose
-from edge.errors import BudgetError
 from edge.model.package import load_package
 from edge.record import qualified
 from edge.station.build import rules
@@ -44,10 +43,7 @@ class Report:
             BudgetError: naming the number that breaks the budget.
         """
         for check in self.checks:
-            if not check.holds:
-                raise BudgetError(
-                    f"{self.path}: {check.name} is {check.value}, and must be {check.limit}.", f"{check.remedy}."
-                )
+            check.refuse(self.path)
 
 
 def check(path: Path) -> Report:

@@ -26,7 +26,7 @@ from edge.core.part import Verdict
 from edge.core.pool import FramePool, Purpose
 from edge.errors import EngineError
 from edge.station.build import Deciding, deciding
-from edge.station.inspection import Inspected, InspectThread
+from edge.station.inspection import NO_DEADLINE, Inspected, InspectThread
 from edge.station.reporting import Identity
 
 QUIET_S = 2
@@ -88,7 +88,7 @@ def _verdicts(camera: FolderCamera, decides: Deciding, hang_ms: float) -> Iterat
             verdict = CORRUPT
             if info.intact:
                 pool.hand_over(lease, Purpose.INSPECTION)
-                inspect.submit(info.counter, lease)
+                inspect.submit(info.counter, lease, NO_DEADLINE)
                 verdict = _result(results, info.tag, hang_ms)
             pool.release(lease)
             yield info.tag, verdict

@@ -10,9 +10,14 @@ from dataclasses import dataclass
 from math import ceil, floor
 
 from edge.config import ActuatorConfig, LineConfig, PlcTimingConfig
+from edge.errors import BudgetError
 
 SERVICE_SHARE = 0.7
 """Largest mean load of a serial resource: beyond it, queues of random arrivals grow out of bounds (M/D/1)."""
+
+
+MOST_COUNTS = 1 << 30
+"""Distances beyond this are ambiguous in 32-bit counters once a fence or a wrap is added."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +116,11 @@ class Check:
     holds: bool
     remedy: str
 
+    def refuse(self, origin: str) -> None:
+        """Raise ``BudgetError`` unless the condition holds; ``origin`` names the configuration."""
+        if not self.holds:
+            raise BudgetError(f"{origin}: {self.name} is {self.value}, and must be {self.limit}.", f"{self.remedy}.")
+
 
 def line_checks(budget: Budget) -> list[Check]:
     """Return the conditions that geometry, actuator and PLC must meet together."""
@@ -121,6 +131,13 @@ def line_checks(budget: Budget) -> list[Check]:
             "> 0 counts",
             budget.station_commit > 0,
             "raise line.trigger_to_gate_mm, or cut plc_timing and actuator times",
+        ),
+        Check(
+            "trigger to gate",
+            f"{budget.gate_counts} counts",
+            f"< {MOST_COUNTS} counts (of a 32-bit counter)",
+            budget.gate_counts + budget.pitch_counts < MOST_COUNTS,
+            "use fewer counts per mm",
         ),
         Check(
             "count tolerance",
@@ -141,6 +158,17 @@ def line_checks(budget: Budget) -> list[Check]:
             )
         )
     return out
+
+
+def held(budget: Budget, name: str) -> Budget:
+    """Return ``budget`` if its line can work at all.
+
+    Raises:
+        BudgetError: naming the number that breaks it; ``name`` says whose.
+    """
+    for check in line_checks(budget):
+        check.refuse(name)
+    return budget
 
 
 def checks(budget: Budget, service_ms: float | None, p99_ms: float | None, frame_timeout_ms: float) -> list[Check]:

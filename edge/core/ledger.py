@@ -87,7 +87,7 @@ class PartLedger:
                 if lost.number not in self._open:
                     closed.append(self._close_new(lost, recipe, "trigger_lost", now_ns))
         self._highest = trigger.number
-        if jumped:
+        if jumped or trigger.t0_ns > now_ns:  # a T0 in the future is on another clock
             closed.append(self._close_new(trigger, recipe, "not_synchronised", now_ns))
         elif now_ns >= trigger.t0_ns + self._timeout_ns:
             closed.append(self._close_new(trigger, recipe, "trigger_late", now_ns))

@@ -59,7 +59,10 @@ CAUSES: dict[str, Cause] = {
         Cause("frame_corrupt", _N, "The frame was short or damaged.", "Check the camera's cable and network buffers."),
         Cause("frame_ambiguous", _N, "The frame could belong to another part.", "Check trigger and frame counters."),
         Cause(
-            "not_synchronised", _N, "Trigger and frame counters were not yet paired.", "Wait; if it stays, see above."
+            "not_synchronised",
+            _N,
+            "The counters of trigger and frame, or their clocks, did not agree yet.",
+            "Wait; if it stays, see above.",
         ),
         Cause("pool_exhausted", _N, "No free frame slot.", "Raise limits.pool_slots, or find what holds frames."),
         Cause("too_many_open", _N, "More parts open than the ledger holds.", "Check the line's pitch and speed."),
@@ -70,6 +73,5 @@ CAUSES: dict[str, Cause] = {
         ),
         Cause("compute_timeout", _N, "No verdict before the deadline.", "Run edge bench overhead; check the load."),
         Cause("station_stopping", _N, "The station was shut down with the part open.", ""),
-        Cause("inspect_only", _N, "The station runs without a gateway.", "Set gateway.endpoint."),
     )
 }

@@ -136,18 +136,29 @@ class Register:
 
     # -- sessions ---------------------------------------------------------------------------------------------------
 
-    def restart(self, plc: int, gateway: int, epoch: int, last_part: int) -> None:
-        """Begin anew under new sessions of PLC or gateway: no part keeps a claim, no station holds the lane.
+    @property
+    def highest(self) -> int | None:
+        """The highest part number that the PLC was seen to count, or None before the first."""
+        return self._highest
 
-        Parts up to ``last_part`` were counted before and are not this register's: the PLC holds no permit for them.
-        """
+    def suspend(self) -> None:
+        """Something is in doubt: no part keeps a claim, and no station holds the lane."""
         for number in list(self._slots):
             self._end(number, "session_lost", D.OLD_SESSION)
-        self.session = Session(plc, gateway, 0, epoch, 0)
+        self.revoke()
+
+    def restart(self, plc: int, gateway: int, epoch: int, last_part: int) -> None:
+        """Begin anew under new sessions of PLC or gateway.
+
+        Parts up to ``last_part`` have no permit and can get none.  Those that the same PLC session counted since this
+        register last heard of it are booked as lost; what was counted before it first did is nobody's.
+        """
+        self.suspend()
+        if self._highest is not None and plc == self.session.plc:
+            self._count_unread(delta(last_part, self._highest), "session_lost")
+        self.session = Session(plc, gateway, 0, epoch, self.session.fence)
         self._highest = last_part
         self._ended.clear()
-        self._announced.clear()
-        self._waiting.clear()
 
     def fence(self, count: int) -> int:
         """Return the fence of a session granted at ``count``: trigger-to-gate and one pitch ahead."""
@@ -162,7 +173,7 @@ class Register:
 
     def revoke(self) -> None:
         """Take the lane from its station: its further messages are of an old session."""
-        self.session = replace(self.session, station=0, fence=0)
+        self.session = replace(self.session, station=0)
         self._announced.clear()
         self._waiting.clear()
 
@@ -176,7 +187,8 @@ class Register:
         """
         if self._highest is not None and delta(number, self._highest) <= 0:
             return None
-        self._count_skipped(number)
+        if self._highest is not None:
+            self._count_unread(delta(number, self._highest) - 1, "not_read")
         self._make_room()
         self._highest = number
         self.counts.plc_triggers += 1
@@ -260,12 +272,12 @@ class Register:
             self.counts.permitted += 1
             self._remember(number, D.ACCEPTED)
 
-    def permit_failed(self, number: int) -> Decision | None:
-        """Note that a permit could not be written in time, or was refused: the part has no permit."""
+    def permit_failed(self, number: int, cause: str = "unwritten") -> Decision | None:
+        """Note that a permit could not be written, or was refused for ``cause``: the part has no permit."""
         slot = self._slots.get(number)
         if slot is None or not slot.permitted:
             return None
-        self._end(number, "unpermitted", D.UNPERMITTED)
+        self._end(number, f"permit_{cause}", D.UNPERMITTED)
         self.counts.dispositions[D.UNPERMITTED.value] += 1
         return Decision(number, D.UNPERMITTED)
 
@@ -298,12 +310,12 @@ class Register:
     def _is_ahead(self, number: int) -> bool:
         return self._highest is not None and delta(number, self._highest) > 0
 
-    def _count_skipped(self, number: int) -> None:
-        """Count the parts before ``number`` whose counts could not be read any more: no permit can follow for them."""
-        missed = 0 if self._highest is None else delta(number, self._highest) - 1
-        self.counts.plc_triggers += missed
-        self.counts.unannounced += missed
-        self.counts.rejected["not_read"] += missed
+    def _count_unread(self, parts: int, cause: str) -> None:
+        """Book parts whose counts were never read: no permit can follow for them."""
+        if parts > 0:
+            self.counts.plc_triggers += parts
+            self.counts.unannounced += parts
+            self.counts.rejected[cause] += parts
 
     def _make_room(self) -> None:
         """End the oldest part where more are pending than fit on the belt: an eye that bounces while it stands."""

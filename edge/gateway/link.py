@@ -11,7 +11,7 @@ from math import ceil
 
 from edge.clock import NS_PER_MS
 from edge.config import GatewayConfig
-from edge.core.counter import wrap
+from edge.core.counter import delta, wrap
 from edge.gateway.plc.signals import FAIL_SAFE, RUNNING, PlcStatus
 
 
@@ -29,6 +29,7 @@ class PlcLink:
         self._counts_per_ns = config.line.counts_per_mm * config.line.speed_max_mm_s / 1e9
         self._stale_ns = int(config.plc.stale_ms * NS_PER_MS)
         self._scan_ns = int(config.plc_timing.scan_ms * NS_PER_MS)
+        self._slack = ceil(config.line.counts_per_mm * config.line.pitch_min_mm / 2)
         self._heartbeat = -1
         self._changed_ns = 0
         self._read_ns = 0
@@ -64,9 +65,19 @@ class PlcLink:
             return f"the PLC's fail-safe is {status.fail_safe}, and {self._config.fail_safe} is configured"
         if self.status is not None and status.session != self.status.session:
             return "the PLC was restarted"
+        if (jump := self._jump(status, now_ns)) != 0:
+            return f"the encoder jumped by {jump} counts"
         if self.armed and status.gateway_session != gateway_session:
             return "the PLC no longer honours the gateway's session"
         return ""
+
+    def _jump(self, status: PlcStatus, now_ns: int) -> int:
+        """Return how far the count moved where no belt could have moved it, else 0."""
+        if self.status is None or status.epoch != self.status.epoch:
+            return 0
+        step = delta(status.count, self.status.count)
+        most = ceil(self._counts_per_ns * (now_ns - self._read_ns)) + self._slack
+        return 0 if -self._slack <= step <= most else step
 
     def count_now(self, now_ns: int) -> int:
         """Return the count that the belt has reached at most: the last reading plus the highest speed since."""

@@ -6,6 +6,7 @@ no timely PASS came gets no permit.  It decides nothing itself; the register doe
 
 from __future__ import annotations
 
+import logging
 import secrets
 from threading import Event
 
@@ -15,16 +16,19 @@ from edge import __version__
 from edge.clock import NS_PER_MS, NS_PER_S, now_ns
 from edge.config import GatewayConfig
 from edge.core import budget
+from edge.core.counter import delta
 from edge.core.outcome import Disposition, Outcome
 from edge.core.register import Decision, Geometry, Permit, Register
 from edge.errors import PlcError, WireError
 from edge.gateway.link import PlcLink
 from edge.gateway.permits import PermitRing
 from edge.gateway.plc.base import PlcDriver
-from edge.gateway.plc.signals import ACTION_GOOD, Control
+from edge.gateway.plc.signals import ACTION_GOOD, PERMIT_STATUS, Control
 from edge.gateway.stations import Stations
 from edge.wire import messages as wire
 from edge.wire.sockets import bind, receive, send
+
+_log = logging.getLogger(__name__)
 
 _MAX_MESSAGES_PER_TURN = 64
 _RECONNECT_NS = 200 * NS_PER_MS
@@ -38,8 +42,12 @@ def new_session(previous: int = 0) -> int:
 
 
 def geometry(config: GatewayConfig) -> Geometry:
-    """Return the register's distances for the configured line."""
-    b = budget.compute(config.line, config.actuator, config.plc_timing, ceiling_ms=1e9)
+    """Return the register's distances for the configured line.
+
+    Raises:
+        BudgetError: they cannot hold.
+    """
+    b = budget.held(budget.compute(config.line, config.actuator, config.plc_timing, ceiling_ms=1e9), config.name)
     return Geometry(gate=b.gate_counts, commit=b.gateway_commit, pitch=b.pitch_counts, match=b.match_counts)
 
 
@@ -71,11 +79,12 @@ class Gateway:
         self._armed_parts: dict[int, None] = {}  # permitted parts that have not met the gate, oldest first
         self._fresh = True  # the next good read begins a session
         self._echoed_session = 0  # the station session whose fence and recipe the PLC has echoed
+        self._last_doubt = ""
         self._doubt = ""  # why the gateway session must end after this turn
         self._beat = 0
         self._poll_ns = self._beat_ns = self._publish_ns = self._retry_ns = 0
         self._turn_ns = now_ns()
-        self.wire_errors = self.plc_errors = self.sessions_granted = 0
+        self.wire_errors = self.plc_errors = self.sessions_granted = self.sessions_lost = 0
 
     def run(self, stop: Event) -> None:
         """Serve until ``stop`` is set."""
@@ -91,7 +100,7 @@ class Gateway:
     def turn(self) -> None:
         """Run the loop once."""
         due = min(self._poll_ns, self._beat_ns, self._publish_ns)
-        self._router.poll(max(0, (due - now_ns()) // NS_PER_MS), zmq.POLLIN)
+        self._router.poll(max(0, -((now_ns() - due) // NS_PER_MS)), zmq.POLLIN)
         self._check_own_stall()
         self._listen()
         now = now_ns()
@@ -115,8 +124,7 @@ class Gateway:
 
     def _listen(self) -> None:
         for _ in range(_MAX_MESSAGES_PER_TURN):
-            frames = receive(self._router)
-            if frames is None:
+            if self._doubt or (frames := receive(self._router)) is None:
                 return
             try:
                 if len(frames) != 2:
@@ -138,7 +146,7 @@ class Gateway:
             self._judge(message, now)
         elif isinstance(message, wire.Heartbeat):
             self._stations.beat(message, now)
-        else:
+        elif message.session == self._stations.session:
             self._revoke("the station said goodbye")
 
     def _judge(self, message: wire.Verdict, now: int) -> None:
@@ -191,10 +199,14 @@ class Gateway:
         if self._fresh:
             self._fresh = False
             self._register.restart(status.session, self._session, status.epoch, status.last_part)
-            self._ring.restart(status.echoes)
             return
+        if not self._link.armed:
+            self._ring.restart(status.echoes)
         if status.epoch != self._register.session.epoch:
             self._begin_anew("the encoder epoch changed")
+            return
+        if self._register.highest is not None and delta(status.last_part, self._register.highest) < 0:
+            self._begin_anew("the PLC's part counter went back")
             return
         self._follow(now)
 
@@ -207,14 +219,14 @@ class Gateway:
         if (status.station_session, status.fence, status.recipe) == expected:
             self._echoed_session = session.station  # only now may the PLC let parts in
         for number, count in status.parts:
-            if number and (decision := self._register.plc_part(number, count, count_now)) is not None:
+            if (decision := self._register.plc_part(number, count, count_now)) is not None:
                 self._act(decision, now)
         for echo in self._ring.read(status.echoes):
             if echo.armed:
                 self._register.permit_written(echo.number)
                 self._armed_parts[echo.number] = None
             else:
-                self._register.permit_failed(echo.number)
+                self._register.permit_failed(echo.number, PERMIT_STATUS[echo.status])
         for permit in self._ring.unanswered():
             if self._register.has_passed(permit, count_now):
                 self._doubt = f"the PLC did not echo the permit of part {permit.number}"
@@ -231,13 +243,16 @@ class Gateway:
 
     def _begin_anew(self, reason: str) -> None:
         """End the gateway session, and with it the station's.  The next good read of the PLC begins a new one."""
+        if reason != self._last_doubt:
+            _log.warning("The gateway's session ended: %s.", reason)
+        self._last_doubt = reason
+        self.sessions_lost += self._link.armed
         self._revoke(reason)
         self._link.doubt(reason)
         self._doubt = ""
         self._armed_parts.clear()
         self._session = new_session(self._session)
-        old = self._register.session
-        self._register.restart(old.plc, self._session, old.epoch, 0)
+        self._register.suspend()
         self._fresh = True
 
     # -- act --------------------------------------------------------------------------------------------------------
@@ -258,7 +273,7 @@ class Gateway:
 
     def _write(self, permit: Permit) -> bool:
         """Write a permit once; it is never tried again, so that none arrives after its commit point."""
-        placed = self._ring.place(permit)
+        placed = self._ring.place(permit) if not self._doubt else None
         if placed is not None:
             try:
                 self._driver.write_permit(placed[0], permit, placed[1])
@@ -321,6 +336,7 @@ class Gateway:
             wire_errors=self.wire_errors,
             plc_errors=self.plc_errors,
             sessions_granted=self.sessions_granted,
+            sessions_lost=self.sessions_lost,
             version=__version__,
         )
         self._publisher.send_multipart([b"gateway", wire.encode(status)])

@@ -54,6 +54,10 @@ METRICS: tuple[Metric, ...] = (
     Metric("edge_station_acknowledged_parts_total", "counter", "Verdicts that the gateway acknowledged."),
     Metric("edge_station_dispositions_total", "counter", "Acknowledgements, by disposition.", ("disposition",)),
     Metric("edge_station_late_results_total", "counter", "Results that came after their part had closed."),
+    Metric("edge_station_unknown_triggers_total", "counter", "Part edges that repeated a number or lay behind it."),
+    Metric("edge_station_trigger_jumps_total", "counter", "Jumps of the trigger counter too large for lost triggers."),
+    Metric("edge_station_dropped_messages_total", "counter", "Messages to the gateway that could not be sent."),
+    Metric("edge_station_lost_outcomes_total", "counter", "Outcome records that did not reach the disk."),
     Metric("edge_station_frames_total", "counter", "Frames that the camera delivered."),
     Metric("edge_station_lost_frames_total", "counter", "Frames lost, by cause.", ("cause",)),
     Metric("edge_station_pool_slots", "gauge", "Slots of the frame pool, by holder.", ("holder",)),
@@ -77,6 +81,11 @@ METRICS: tuple[Metric, ...] = (
     Metric("edge_gateway_wire_errors_total", "counter", "Messages that the gateway could not understand."),
     Metric("edge_gateway_plc_errors_total", "counter", "Failed reads and writes of the PLC."),
     Metric("edge_gateway_sessions_granted_total", "counter", "Sessions that the gateway granted."),
+    Metric(
+        "edge_gateway_sessions_lost_total",
+        "counter",
+        "Times that the gateway began anew, in doubt of PLC, encoder or itself; each try at a silent PLC counts.",
+    ),
     Metric("edge_gateway_station_session", "gauge", "Session of the station at the gateway, 0 for none."),
     Metric("edge_gateway_plc_session", "gauge", "Session of the PLC; changes with each of its starts."),
     Metric("edge_gateway_fence_counts", "gauge", "Fence of the present session, in encoder counts."),
@@ -89,19 +98,27 @@ METRICS: tuple[Metric, ...] = (
 )
 
 _STATES = ("STARTING", "RUNNING", "WARNING", "FAULT")
-_LOST_FRAME_CAUSES = ("counter_gap", "frame_corrupt", "pool_exhausted", "without_trigger")
+_LOST_FRAME_CAUSES = ("counter_gap", "frame_corrupt", "pool_exhausted", "repeated", "without_trigger")
 _REJECTED_CAUSES = (
     "reject",
     "no_decision",
-    "fenced",
     "late",
-    "not_read",
-    "old_session",
-    "session_lost",
-    "unannounced",
+    "fenced",
     "unanswered",
-    "unknown",
-    "unpermitted",
+    "unannounced",
+    "session_lost",
+    "not_read",
+    "crowded_out",
+    "permit_unwritten",
+    "permit_empty",
+    "permit_wrong_session",
+    "permit_unknown_part",
+    "permit_wrong_count",
+    "permit_late",
+    "permit_fenced",
+    "permit_cleared",
+    "permit_not_permittable",
+    "permit_bad_result",
 )
 
 
@@ -166,6 +183,10 @@ def _station_values(state: LineState) -> Iterator[tuple[str, Samples]]:
     yield "edge_station_acknowledged_parts_total", _one(s.acknowledged if s else 0)
     yield "edge_station_dispositions_total", _by(s.dispositions if s else {}, [d.value for d in Disposition])
     yield "edge_station_late_results_total", _one(s.late_results if s else 0)
+    yield "edge_station_unknown_triggers_total", _one(s.unknown_triggers if s else 0)
+    yield "edge_station_trigger_jumps_total", _one(s.trigger_jumps if s else 0)
+    yield "edge_station_dropped_messages_total", _one(s.dropped_messages if s else 0)
+    yield "edge_station_lost_outcomes_total", _one(s.outcomes_lost if s else 0)
     yield "edge_station_frames_total", _one(s.frames if s else 0)
     yield "edge_station_lost_frames_total", _by(s.lost_frames if s else {}, _LOST_FRAME_CAUSES)
     yield "edge_station_pool_slots", _by(s.pool if s else {}, [*(p.value for p in Purpose), "free"])
@@ -189,6 +210,7 @@ def _gateway_values(state: LineState) -> Iterator[tuple[str, Samples]]:
     yield "edge_gateway_wire_errors_total", _one(g.wire_errors if g else 0)
     yield "edge_gateway_plc_errors_total", _one(g.plc_errors if g else 0)
     yield "edge_gateway_sessions_granted_total", _one(g.sessions_granted if g else 0)
+    yield "edge_gateway_sessions_lost_total", _one(g.sessions_lost if g else 0)
     yield "edge_gateway_station_session", _one(g.station_session if g else 0)
     yield "edge_gateway_plc_session", _one(g.plc_session if g else 0)
     yield "edge_gateway_fence_counts", _one(g.fence if g else 0)

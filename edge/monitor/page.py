@@ -30,6 +30,7 @@ def render(state: LineState, now_ns: int) -> str:
             _light("Station", state.station_up(now_ns), _station_says(state)),
             _table("Parts", _part_rows(state)),
             _table("Causes without a decision", _cause_rows(state)),
+            _table("Irregularities", _irregular_rows(state)),
             _light("Gateway", state.gateway_up(now_ns), _gateway_says(state)),
             _table("At the gate", _gateway_rows(state)),
             '<p><a href="/metrics">metrics</a> <a href="/healthz">health</a></p></body></html>\n',
@@ -64,6 +65,21 @@ def _cause_rows(state: LineState) -> list[Row]:
     return [(f"{cause.text} {cause.remedy}", n) for cause, n in known]
 
 
+def _irregular_rows(state: LineState) -> list[Row]:
+    s = state.station
+    if s is None:
+        return []
+    rows = [
+        *((f"frames lost: {cause}", n) for cause, n in s.lost_frames.items()),
+        ("late results", s.late_results),
+        ("unknown triggers", s.unknown_triggers),
+        ("trigger jumps", s.trigger_jumps),
+        ("dropped messages", s.dropped_messages),
+        ("lost outcome records", s.outcomes_lost),
+    ]
+    return [(name, n) for name, n in rows if n]
+
+
 def _gateway_rows(state: LineState) -> list[Row]:
     g = state.gateway
     if g is None:
@@ -77,6 +93,7 @@ def _gateway_rows(state: LineState) -> list[Row]:
         ("permitted", g.permitted),
         *rejected,
         ("pending", g.pending),
+        ("sessions lost", g.sessions_lost),
         ("unreconciled", f"{unreconciled[0]} decided, {unreconciled[1]} announced"),
     ]
 

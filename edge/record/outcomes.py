@@ -30,7 +30,7 @@ class OutcomeWriter:
 
     def __init__(self, path: Path) -> None:
         try:
-            torn = _ends_torn(path)
+            self._torn = _ends_torn(path)  # then the next record begins on a line of its own
             self._file = path.open("ab", buffering=0)  # unbuffered: what a full disk refused must not come later
         except OSError as error:
             raise ConfigError(
@@ -39,8 +39,6 @@ class OutcomeWriter:
         self.lost = 0
         self._closed = False
         self._queue: Queue[bytes | None] = Queue(_ROOM)
-        if torn:
-            self._queue.put(b"")  # ends the line, so that it does not swallow the next record
         self._thread = threading.Thread(target=self._run, name="outcomes", daemon=True)
         self._thread.start()
 
@@ -56,6 +54,8 @@ class OutcomeWriter:
 
     def close(self, timeout_s: float = 2.0) -> None:
         """Write what is queued, as far as the disk allows within ``timeout_s``, and close."""
+        if self._closed:
+            return
         self._closed = True
         try:
             self._queue.put(None, timeout=timeout_s)
@@ -79,14 +79,17 @@ class OutcomeWriter:
                     return
 
     def _append(self, lines: list[bytes]) -> None:
-        data = memoryview(b"\n".join([*lines, b""]))
+        data = memoryview(b"\n".join([*([b""] if self._torn else []), *lines, b""]))
         try:
             while data:
                 data = data[self._file.write(data) or 0 :]
         except OSError as error:
-            lost = max(1, bytes(data).count(b"\n"))
-            self.lost += lost
-            _log.error("%d outcomes could not be written: %s", lost, error)
+            self.lost += min(len(lines), max(1, bytes(data).count(b"\n")))
+            if not self._torn:  # once, and not for every part while the disk is full
+                _log.error("Outcomes cannot be written: %s.", error)
+            self._torn = True
+        else:
+            self._torn = False
 
 
 def _ends_torn(path: Path) -> bool:

@@ -43,6 +43,7 @@ READY = 1  # G_FLAGS
 PASS = 1
 ACTION_GOOD, ACTION_REJECTED = 1, 2
 REMEMBERED_PARTS = 16  # parts past the gate that a late permit is still told apart by
+JUMP_FACTOR = 2  # of the highest speed: no belt does that, whereas one a little too fast keeps its parts in place
 
 
 @dataclass
@@ -56,7 +57,7 @@ class _Part:
     slot: int | None = None  # of the one permit that it was given
     sequence: int = 0
     status: int = EMPTY  # ARMED, EXECUTED or EXPIRED once it was given one
-    gated: bool = False
+    gated: bool = False  # met the gate, or was given up before: no permit helps it any more
 
 
 def _delta(later: int, earlier: int) -> int:
@@ -95,6 +96,8 @@ class PlcProgram:
         self._beat, self._beat_ns = 0, 0
         self._parts: dict[int, _Part] = {}
         self._newest: _Part | None = None
+        self._epoch: int | None = None  # None until the first scan
+        self._high = self._scan_ns = self._advanced_ns = self._stood_ns = 0
         self._executed = self._rejected = self._gated = 0
         self._gate_open = False
         self._running = True
@@ -106,6 +109,7 @@ class PlcProgram:
         if not self._running:
             return Outputs()
         self._count_parts(inputs)
+        self._check_encoder(now_ns, inputs)
         self._supervise_gateway(now_ns)
         self._void_permits()
         self._take_permits(inputs)
@@ -154,6 +158,47 @@ class PlcProgram:
             part.length = _delta(edge.count, part.count)
             part.barred = part.barred or part.length > self._length_max
 
+    # -- the encoder ---------------------------------------------------------------------------------------------
+
+    def _check_encoder(self, now_ns: int, inputs: Inputs) -> None:
+        """Give up every part on the belt when the counts that placed it no longer hold.
+
+        The highest count is kept, not the last one: a belt that creeps backwards, or an encoder that trembles on the
+        spot, then adds up to a reversal or a standstill.
+        """
+        if self._epoch is None:
+            self._scan_ns = self._stood_ns = now_ns
+            self._restart_counts(now_ns, inputs)
+        backlash = self.settings.counts(self.settings.backlash_mm)
+        most = JUMP_FACTOR * self.settings.travel_counts((now_ns - self._scan_ns) / 1_000_000) + backlash
+        ahead = _delta(inputs.count, self._high)
+        self._scan_ns = now_ns
+        if ahead > 0:
+            self._high, self._advanced_ns = inputs.count, now_ns
+        if not inputs.belt_moving:
+            self._stood_ns = now_ns
+        still_ns = self.settings.still_ms * 1_000_000
+        still = now_ns - self._advanced_ns >= still_ns
+        frozen = still and now_ns - self._stood_ns >= still_ns
+        if still:
+            self._end_permits(EXECUTED)  # the relay's word alone holds no gate open
+        if frozen or inputs.epoch != self._epoch or not -backlash <= ahead <= most:
+            self._give_up_parts(inputs)
+            self._restart_counts(now_ns, inputs)
+
+    def _restart_counts(self, now_ns: int, inputs: Inputs) -> None:
+        self._epoch, self._high, self._advanced_ns = inputs.epoch, inputs.count, now_ns
+
+    def _give_up_parts(self, inputs: Inputs) -> None:
+        self._end_permits(ARMED, EXECUTED)
+        for part in self._parts.values():
+            if not part.gated:
+                self._record_part(part)  # where it is now is unknown; it will find the gate in reject
+        if inputs.epoch != self._epoch:
+            self._parts.clear()
+        # The next part keeps its distance from here: one just behind a part given up is too close to tell apart.
+        self._newest = _Part(inputs.number, inputs.count)
+
     # -- the gateway's session -----------------------------------------------------------------------------------
 
     def _supervise_gateway(self, now_ns: int) -> None:
@@ -174,9 +219,7 @@ class PlcProgram:
     def _burn_session(self) -> None:
         self._burnt.add(self._honoured_session)
         self._honoured_session = 0
-        for part in self._parts.values():
-            if part.status == ARMED:
-                self._end_permit(part, EXPIRED)
+        self._end_permits(ARMED)  # an open window ends by itself
 
     # -- permits -------------------------------------------------------------------------------------------------
 
@@ -216,8 +259,8 @@ class PlcProgram:
             return LATE
         if part.barred:
             return NOT_PERMITTABLE
-        if part.slot is not None:
-            return EXPIRED  # its one permit has been given
+        if part.gated or part.slot is not None:
+            return EXPIRED  # given up, or its one permit has been given
         part.slot, part.sequence, part.status = slot, self._reg[at + 10], ARMED
         return ARMED
 
@@ -237,6 +280,11 @@ class PlcProgram:
         if self._reg[echo] == part.sequence:  # the slot may carry a newer permit by now
             self._reg[echo + 1] = status
 
+    def _end_permits(self, *statuses: int) -> None:
+        for part in self._parts.values():
+            if not part.gated and part.status in statuses:
+                self._end_permit(part, EXPIRED)
+
     # -- the gate ------------------------------------------------------------------------------------------------
 
     def _move_gate(self, count: int) -> None:
@@ -244,7 +292,9 @@ class PlcProgram:
         self._gate_open = False
         for part in self._parts.values():
             place = _delta(count, part.count)
-            if part.status == ARMED and place >= self._open_counts(self.settings.scan_ms):
+            if part.gated or place < self._open_counts(self.settings.scan_ms):
+                continue
+            if part.status == ARMED:
                 self._start_window(part, place)
             if part.status == EXECUTED and place < self._window_end(part):
                 self._gate_open = True

@@ -19,6 +19,8 @@ class PlcSettings:
         response_ms, scan_ms, output_ms, margin_ms: terms of the commit point.
         watchdog_ms: a heartbeat unchanged this long ends the gateway's session.
         eye_scatter_mm: of the latched position; narrows the tolerance on a permit's count.
+        backlash_mm: play of the drive; a belt that stops may rock back this far, and an encoder reads this much too
+            much.  Less than ``lead_mm``, so that parts stay within their windows.
         fail_safe: 1 reject, 2 stop_line.
     """
 
@@ -34,6 +36,7 @@ class PlcSettings:
     margin_ms: float = 5.0
     watchdog_ms: float = 150.0
     eye_scatter_mm: float = 2.0
+    backlash_mm: float = 2.0
     fail_safe: int = 1
 
     def counts(self, length_mm: float) -> int:
@@ -43,6 +46,11 @@ class PlcSettings:
     def travel_counts(self, time_ms: float) -> int:
         """Return the counts that pass in a time at the highest speed, rounded up."""
         return math.ceil(round(self.counts_per_mm * self.v_max_mm_s * time_ms / 1000, 6))
+
+    @property
+    def still_ms(self) -> float:
+        """How long the count may stand while the belt runs: beyond half the smallest pitch parts are mistaken."""
+        return self.pitch_min_mm / 2 / self.v_max_mm_s * 1000
 
     @property
     def commit_counts(self) -> int:

@@ -123,7 +123,7 @@ def assembled(
         EdgeError: something is missing or refused, with its remedy.
     """
     limits, camera_config = config.limits, config.camera
-    deadline_ms = compute_budget(config).deadline_ms
+    deadline_ms = budget.held(compute_budget(config), config.name).deadline_ms
     with ExitStack() as stack:
         context = stack.enter_context(zmq.Context[zmq.Socket[bytes]]())
         mailbox: Mailbox[StationEvent] = Mailbox()
@@ -148,14 +148,15 @@ def assembled(
             stack.callback(publisher.close)
         choice = decides.choice
         identity = Identity(decides.package.identity, choice.engine, choice.precision)
-        writer = OutcomeWriter(outcomes) if outcomes is not None else None
+        writer = stack.enter_context(closing(OutcomeWriter(outcomes))) if outcomes is not None else None
         reporter = Reporter(config, identity, ledger, pool, publisher, deadline_ms, writer, context)
         stack.callback(reporter.close)
         inspect = InspectThread(decides.inspector, pool, mailbox.post)
         inspect.start()
         stack.callback(inspect.stop)
         camera, source = stack.enter_context(open_devices(config))
-        result = Station(config, ledger, matcher, pool, mailbox, inspect, publisher, reporter)
+        alive = {"camera": lambda: camera.heard_ns, "trigger source": lambda: source.heard_ns}
+        result = Station(config, ledger, matcher, pool, mailbox, inspect, publisher, reporter, alive)
         stack.callback(result.finish)
         for thread in (CaptureThread(camera, pool, mailbox.post), TriggerThread(source, mailbox.post)):
             thread.start()

@@ -16,9 +16,15 @@ from edge.clock import now_ns
 from edge.core.outcome import Outcome
 from edge.core.part import Verdict
 from edge.core.pool import FramePool, Lease, Purpose
-from edge.errors import EdgeError
+from edge.errors import EdgeError, EngineError
 
 WARM_UP = 5
+WARM_UP_S = 30.0
+
+NO_DEADLINE = (1 << 63) - 1
+"""For work that no belt waits for."""
+
+TOO_LATE = Verdict(Outcome.NO_DECISION, "compute_timeout")
 
 _log = logging.getLogger(__name__)
 
@@ -50,10 +56,11 @@ class InspectThread:
 
     def __init__(self, inspector: Inspects, pool: FramePool, post: Callable[[Inspected], None]) -> None:
         self._inspector, self._pool, self._post = inspector, pool, post
-        self._work: SimpleQueue[tuple[int, Lease] | None] = SimpleQueue()
+        self._work: SimpleQueue[tuple[int, Lease, int] | None] = SimpleQueue()
         self._busy_since_ns = 0
         self._warm = threading.Event()
         self._failure: Exception | None = None
+        self._last_error = ""
         self._thread = threading.Thread(target=self._run, name="inspect", daemon=True)
 
     def start(self) -> None:
@@ -62,16 +69,25 @@ class InspectThread:
         Libraries set up caches and threads of their own at the first runs in a new thread; no part pays for that.
 
         Raises:
+            EngineError: it takes longer than ``WARM_UP_S``.
             Exception: whatever inspecting an empty frame raised.
         """
         self._thread.start()
-        self._warm.wait()
+        if not self._warm.wait(WARM_UP_S):
+            raise EngineError(
+                f"The engine did not inspect {WARM_UP} empty frames in {WARM_UP_S:g} s.",
+                "see edge doctor, or choose another engine.",
+            )
         if self._failure is not None:
             raise self._failure
 
-    def submit(self, number: int, lease: Lease) -> None:
-        """Queue the frame in ``lease`` for part ``number``.  The pool's quota bounds the queue."""
-        self._work.put((number, lease))
+    def submit(self, number: int, lease: Lease, deadline_ns: int) -> None:
+        """Queue the frame in ``lease`` for part ``number``.  The pool's quota bounds the queue.
+
+        A frame whose turn comes after ``deadline_ns`` is not inspected: its part is closed by then, and one slow
+        inspection would make every later one late.
+        """
+        self._work.put((number, lease, deadline_ns))
 
     def hung(self, before_ns: int) -> bool:
         """True while an inspection runs that began before ``before_ns``."""
@@ -88,9 +104,9 @@ class InspectThread:
         if self._failure is not None:
             return
         while (job := self._work.get()) is not None:
-            number, lease = job
+            number, lease, deadline_ns = job
             self._busy_since_ns = now_ns()
-            verdict = self._verdict(lease)
+            verdict = TOO_LATE if self._busy_since_ns >= deadline_ns else self._verdict(lease)
             self._busy_since_ns = 0
             self._post(Inspected(number, lease, verdict))
 
@@ -113,8 +129,7 @@ class InspectThread:
             return self._inspector.inspect(self._pool.frame(lease))
         except Exception as error:  # noqa: BLE001
             # Whatever the engine raises costs this part its decision, never the thread: the next part needs it.
-            if isinstance(error, EdgeError):
-                _log.error("Inspection failed: %s", error)
-            else:
-                _log.exception("Inspection failed.")
+            if str(error) != self._last_error:  # once, and not for every part while it lasts
+                _log.error("Inspection failed: %s", error, exc_info=not isinstance(error, EdgeError))
+                self._last_error = str(error)
             return Verdict(Outcome.NO_DECISION, "engine_fault")

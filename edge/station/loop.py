@@ -7,6 +7,7 @@ a socket or another thread.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Mapping
 from threading import Event
 
 import zmq
@@ -21,12 +22,14 @@ from edge.capture.events import (
     TriggerEvent,
     TriggerFault,
 )
-from edge.clock import NS_PER_MS, now_ns
+from edge.clock import NS_PER_MS, NS_PER_S, now_ns
 from edge.config import StationConfig
 from edge.core.ledger import PartLedger
 from edge.core.match import Kind, Match, Matcher
+from edge.core.outcome import Outcome
 from edge.core.part import FrameInfo, Part, Trigger
 from edge.core.pool import FramePool, Lease, Purpose
+from edge.errors import CameraError
 from edge.station.inspection import Inspected, InspectThread
 from edge.station.mailbox import Mailbox
 from edge.station.reporting import Reporter
@@ -44,8 +47,17 @@ SILENT_TRIGGERS = 2
 STALL_NS = 10 * _LONGEST_WAIT_MS * NS_PER_MS
 """A wait that lasts this long was no wait: the process was stopped, or got no processor."""
 
+UNHEARD_NS = NS_PER_S
+"""A device that has sent nothing for this long, not even its own heartbeat, is gone."""
+
+UNDECIDED_IN_A_ROW = 5
+
 UNKNOWN_TRIGGERS = 3
 """This many known or older numbers in a row are no re-passes: the counter has started anew."""
+
+
+class DeviceFailed(CameraError):
+    """Camera or trigger source ended for good.  A station that cannot see must not look as if it did."""
 
 
 class EngineHung(RuntimeError):
@@ -62,6 +74,7 @@ class Station:
         inspect: the inspect thread.
         publisher: the link to the gateway, or None to inspect only.
         reporter: telemetry and outcomes.
+        alive: by device, when it last showed that it is alive, monotonic.
     """
 
     def __init__(
@@ -74,17 +87,18 @@ class Station:
         inspect: InspectThread,
         publisher: Publisher | None,
         reporter: Reporter,
+        alive: Mapping[str, Callable[[], int]],
     ) -> None:
         self._config = config
         self._ledger, self._matcher, self._pool = ledger, matcher, pool
         self._mailbox, self._inspect = mailbox, inspect
-        self._publisher, self._reporter = publisher, reporter
+        self._publisher, self._reporter, self._alive = publisher, reporter, alive
         self._frames: dict[FrameInfo, Lease | str] = {}  # frames that wait for a trigger: their slot, or why it is lost
         self._frameless = 0  # triggers in a row for which no frame came
         self._unknown_in_row = 0
         self._last_frame_ns = self._last_trigger_ns = 0
-        self._awake_ns = 0
-        self._fault = ""
+        self._awake_ns = self._turned_ns = 0
+        self._undecided = 0  # parts in a row
         self._hang_ns = int(config.limits.hang_ms * NS_PER_MS)
         self._hold_ns = int(config.limits.frame_timeout_ms * NS_PER_MS)
         self._silent_ns = int(config.camera.silent_ms * NS_PER_MS)
@@ -105,8 +119,11 @@ class Station:
                 break
 
     def finish(self) -> None:
-        """Close what is open, tell the gateway, and report it."""
+        """Close what is open, tell the gateway, and report it.  The threads that post frames must have stopped."""
         now = now_ns()
+        for event in self._mailbox.take():
+            if not isinstance(event, CaptureFault | TriggerFault):
+                self._take(event, now)
         for part in self._ledger.drain("station_stopping", now):
             self._conclude(part)
         for info in list(self._frames):
@@ -120,10 +137,11 @@ class Station:
 
     def turn(self) -> None:
         """Run the loop once."""
-        turned_ns = now_ns()
         self._poller.poll(self._wait_ms())
-        if now_ns() - turned_ns > STALL_NS:
-            self._awake_ns = now_ns()  # the whole process was held up: no engine can be blamed for that time
+        now = now_ns()
+        if now - self._turned_ns > STALL_NS:
+            self._awake_ns = now  # the whole process was held up: no engine can be blamed for that time
+        self._turned_ns = now
         for event in self._mailbox.take():
             self._take(event, now_ns())
         now = now_ns()
@@ -133,10 +151,12 @@ class Station:
 
     def state(self, now: int) -> tuple[str, str]:
         """Return the state (RUNNING, WARNING, FAULT, STARTING) and its reason in words."""
-        if self._fault:
-            return "FAULT", self._fault
+        if (device := self._unheard(now)) is not None:
+            return "FAULT", f"the {device} shows no sign of life"
         if self._camera_silent(now):
             return "FAULT", "the camera delivers nothing while parts are triggered"
+        if self._undecided >= UNDECIDED_IN_A_ROW:
+            return "WARNING", f"{self._undecided} parts in a row ended without a decision"
         if self._publisher is None:
             return "WARNING", "inspecting only: there is no gateway, and nothing is permitted"
         if self._publisher.session == 0:
@@ -160,8 +180,7 @@ class Station:
         elif isinstance(event, EpochChanged):
             self._renew("the encoder epoch changed")
         elif isinstance(event, CaptureFault | TriggerFault):
-            self._fault = event.text
-            _log.error("%s", event.text)
+            raise DeviceFailed(event.text, "mend the device; the process ends, to be started again.")
 
     def _on_trigger(self, trigger: Trigger, now: int) -> None:
         self._last_trigger_ns = now
@@ -215,7 +234,7 @@ class Station:
             self._pool.release(held)
             self._fail(number, "pool_exhausted", now)
         else:
-            self._inspect.submit(number, held)
+            self._inspect.submit(number, held, part.deadline_ns)
 
     def _on_inspected(self, event: Inspected, now: int) -> None:
         self._pool.release(event.lease)
@@ -242,8 +261,9 @@ class Station:
     def _conclude(self, part: Part) -> None:
         """Send what a part came to.  Every part comes here once."""
         self._matcher.forget(part.number)
-        if part.verdict is not None and part.verdict.cause == "frame_missing":
-            self._frameless += 1
+        if part.verdict is not None:
+            self._frameless += part.verdict.cause == "frame_missing"
+            self._undecided = self._undecided + 1 if part.verdict.outcome is Outcome.NO_DECISION else 0
         session, sending_ns = 0, now_ns()
         if self._publisher is not None and self._publisher.verdict(part):
             session, part.t3_ns = self._publisher.session, sending_ns
@@ -270,7 +290,7 @@ class Station:
                 _log.info("Session %d granted, fence %d.", message.session, message.fence)
         ledger = self._ledger
         progress = Progress(ledger.triggers, self._reporter.frames, ledger.triggers - len(ledger), len(ledger))
-        if not self._publisher.tick(now, ready=not self._fault, progress=progress):
+        if not self._publisher.tick(now, ready=self._unheard(now) is None, progress=progress):
             _log.warning("The session ended: the gateway fell silent.")
 
     def _renew(self, reason: str) -> None:
@@ -280,6 +300,13 @@ class Station:
             self._publisher.renew(reason)
         self._ledger.resynchronise()
         self._matcher.resynchronise()
+
+    def _unheard(self, now: int) -> str | None:
+        """Return which device has not shown that it is alive, or None."""
+        for name, heard_ns in self._alive.items():
+            if now - heard_ns() > UNHEARD_NS:
+                return name
+        return None
 
     def _camera_silent(self, now: int) -> bool:
         waiting = self._last_trigger_ns > self._last_frame_ns and now - self._last_trigger_ns > self._silent_ns

@@ -33,7 +33,7 @@ class Hello(Message, frozen=True, tag="hello"):
     lane: int
     instance: str
     recipe: str
-    recipe_number: int
+    recipe_number: Annotated[int, msgspec.Meta(ge=1, le=0xFFFF)]
     line_digest: str
     fail_safe: str
 
@@ -178,6 +178,10 @@ class StationStatus(Message, frozen=True, tag="station_status"):
     acknowledged: int
     dispositions: dict[str, int]
     late_results: int
+    unknown_triggers: int
+    trigger_jumps: int
+    dropped_messages: int
+    outcomes_lost: int
     frames: int
     lost_frames: dict[str, int]
     wire_errors: int
@@ -213,6 +217,7 @@ class GatewayStatus(Message, frozen=True, tag="gateway_status"):
     wire_errors: int
     plc_errors: int
     sessions_granted: int
+    sessions_lost: int
     version: str
 
 

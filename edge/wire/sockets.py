@@ -16,6 +16,7 @@ Socket = zmq.Socket[bytes]
 Context = zmq.Context[Socket]
 
 _HIGH_WATER = 256
+HEARTBEAT_MS = 1000
 
 
 def _new(context: Context, kind: int) -> Socket:
@@ -23,6 +24,8 @@ def _new(context: Context, kind: int) -> Socket:
     socket.linger = 0
     socket.sndtimeo = 0
     socket.rcvhwm = socket.sndhwm = _HIGH_WATER
+    socket.set(zmq.HEARTBEAT_IVL, HEARTBEAT_MS)  # a cut cable is noticed; whether the peer works is another matter
+    socket.set(zmq.HEARTBEAT_TIMEOUT, 3 * HEARTBEAT_MS)
     if kind in (zmq.ROUTER, zmq.DEALER):
         socket.set(zmq.MAXMSGSIZE, MAX_BYTES)
         socket.set(zmq.IMMEDIATE, 1)

@@ -151,9 +151,15 @@ def test_a_register_without_fence_is_caught() -> None:
 
 def drop_a_frame(sabotage: str) -> Ended:
     """At 1200 parts a minute the next frame comes while the part without one still waits."""
-    fast = ("--speed", "2000", "--v-max", "2000", "--drop-frames", "20")
-    speed = "speed_min_mm_s = 2000.0\nspeed_max_mm_s = 2000.0"
-    with running_line(60, *fast, limits=speed, sabotage=sabotage, which="station") as (line, _):
+    belt = ("--speed", "3000", "--v-max", "3000", "--pitch", "150", "--pitch-min", "140", "--length", "20")
+    limits = """
+pitch_min_mm = 150.0
+part_length_min_mm = 20.0
+part_length_max_mm = 20.0
+speed_min_mm_s = 3000.0
+speed_max_mm_s = 3000.0
+"""
+    with running_line(60, *belt, "--drop-frames", "20", limits=limits, sabotage=sabotage, which="station") as (line, _):
         return end(line)
 
 

@@ -12,6 +12,7 @@ from edge.commands.bench_line import BenchCamera, TimedEngine, bench_config, ben
 from edge.config import StationConfig
 from edge.engine.null import NullEngine
 from edge.errors import EngineError
+from edge.station.inspection import WARM_UP
 from edge.wire import messages as wire
 from edge.wire.publisher import Progress, Publisher
 
@@ -77,6 +78,9 @@ def test_a_timed_engine_is_the_other_engine_and_its_times() -> None:
     with NullEngine((4, 4, 1), candidates=3, duration_ms=2) as engine:
         wrapped = TimedEngine(engine, 2)
         assert wrapped.input is engine.input
+        for _ in range(WARM_UP):
+            wrapped.run(wrapped.input)
+        assert wrapped.count == 0, "the warm-up looks at no part"
         before = now_ns()
         for _ in range(3):  # one more than there is room for
             assert wrapped.run(wrapped.input) is engine.run(engine.input)

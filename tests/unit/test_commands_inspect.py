@@ -70,7 +70,7 @@ def make_config(package: Path, tmp_path: Path) -> Callable[..., StationConfig]:
                 rules=(RuleConfig(name="small blob", classes=("scratch",), min_score=0.6, min_area_px=min_area_px),)
             ),
             line=LineConfig(trigger_to_gate_mm=50_000),
-            limits=LimitsConfig(ceiling_ms=10_000, frame_timeout_ms=1000),
+            limits=LimitsConfig(ceiling_ms=10_000, hang_ms=20_000, frame_timeout_ms=1000),
             gateway=GatewayLinkConfig(endpoint=None),
             telemetry=TelemetryConfig(endpoint=f"ipc://{tmp_path}/telemetry"),
         )

@@ -102,7 +102,8 @@ def test_the_orders_of_a_line_at_their_bounds(line: dict[str, float], holds: boo
 @pytest.mark.parametrize(
     ("limits", "holds"),
     [
-        ({"ceiling_ms": 10_000}, True),
+        ({"ceiling_ms": 10_000, "hang_ms": 10_001}, True),
+        ({"ceiling_ms": 10_000, "hang_ms": 10_000}, False),
         ({"ceiling_ms": 10_000.1}, False),
         ({"ceiling_ms": 0}, False),
         ({"open_parts": 4096, "pool_slots": 256}, True),

@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from edge.clock import NS_PER_MS
 from edge.core.outcome import CAUSES, Disposition
+from edge.gateway.plc.signals import ARMED, EXECUTED, PERMIT_STATUS
 from edge.monitor.metrics import METRICS, LineCollector
 from edge.monitor.page import render
 from edge.monitor.state import BUCKETS_MS, STALE_NS, Histogram, LineState
@@ -22,7 +23,8 @@ def station(**changes: Any) -> StationStatus:
     values: dict[str, Any] = {
         "station": "s-1", "lane": 2, "state": "RUNNING", "reason": "", "session": 77, "triggers": 10,
         "outcomes": {"PASS": 6, "REJECT": 2, "NO_DECISION": 1}, "causes": {"clean": 6, "rule": 2, "frame_missing": 1},
-        "open": 1, "acknowledged": 9, "dispositions": {"ACCEPTED": 8, "LATE": 1}, "late_results": 3, "frames": 11,
+        "open": 1, "acknowledged": 9, "dispositions": {"ACCEPTED": 8, "LATE": 1}, "late_results": 3,
+        "unknown_triggers": 12, "trigger_jumps": 13, "dropped_messages": 14, "outcomes_lost": 15, "frames": 11,
         "lost_frames": {"pool_exhausted": 4}, "wire_errors": 5, "pool": {"capture": 1, "inspection": 2, "free": 9},
         "deadline_ms": 100.0, "recipe": "r", "model": "m", "engine": "e", "precision": "fp32", "version": "1",
         "started_wall": "now",
@@ -35,7 +37,7 @@ def gateway(**changes: Any) -> GatewayStatus:
         "gateway": "g-1", "lane": 2, "plc_ok": True, "reason": "", "station": "s-1", "station_session": 77,
         "plc_session": 88, "fence": 9000, "plc_triggers": 20, "announced": 17, "unannounced": 3, "permitted": 12,
         "rejected": {"reject": 5, "late": 1}, "pending": 2, "dispositions": {"ACCEPTED": 15}, "executed": 11,
-        "wire_errors": 1, "plc_errors": 2, "sessions_granted": 3, "version": "1",
+        "wire_errors": 1, "plc_errors": 2, "sessions_granted": 3, "sessions_lost": 4, "version": "1",
     }  # fmt: skip
     return GatewayStatus(**{**values, **changes})
 
@@ -79,9 +81,24 @@ def test_before_any_message_everything_known_is_there_at_zero(scrape: Scrape) ->
     assert scrape("edge_station_up") == 0
     assert scrape("edge_gateway_up") == 0
     assert scrape("edge_station_state", state="FAULT") == 0
-    assert scrape("edge_station_lost_frames_total", cause="counter_gap") == 0
-    assert scrape("edge_gateway_rejected_parts_total", cause="unannounced") == 0
+    for lost in ("counter_gap", "without_trigger", "repeated", "pool_exhausted", "frame_corrupt"):
+        assert scrape("edge_station_lost_frames_total", cause=lost) == 0, lost
     assert scrape("edge_part_latency_seconds_count", until="t4") == 0
+
+
+def test_every_cause_of_a_rejection_is_there_at_zero(scrape: Scrape) -> None:
+    refusals = {f"permit_{text}" for status, text in PERMIT_STATUS.items() if status not in (ARMED, EXECUTED)}
+    of_register = {
+        "reject", "no_decision", "late", "fenced", "unanswered", "unannounced", "session_lost", "not_read",
+        "crowded_out", "permit_unwritten",
+    }  # fmt: skip
+    exported = {
+        sample.labels["cause"]: sample.value
+        for family in scrape.registry.collect()
+        for sample in family.samples
+        if sample.name == "edge_gateway_rejected_parts_total"
+    }
+    assert exported == dict.fromkeys(refusals | of_register, 0)
 
 
 def test_the_station_status_is_exported(scrape: Scrape) -> None:
@@ -95,6 +112,10 @@ def test_the_station_status_is_exported(scrape: Scrape) -> None:
     assert scrape("edge_station_acknowledged_parts_total") == 9
     assert scrape("edge_station_dispositions_total", disposition="LATE") == 1
     assert scrape("edge_station_late_results_total") == 3
+    assert scrape("edge_station_unknown_triggers_total") == 12
+    assert scrape("edge_station_trigger_jumps_total") == 13
+    assert scrape("edge_station_dropped_messages_total") == 14
+    assert scrape("edge_station_lost_outcomes_total") == 15
     assert scrape("edge_station_frames_total") == 11
     assert scrape("edge_station_lost_frames_total", cause="pool_exhausted") == 4
     assert scrape("edge_station_pool_slots", holder="inspection") == 2
@@ -114,7 +135,7 @@ def test_the_gateway_status_is_exported(scrape: Scrape) -> None:
         "plc_up": 1, "plc_triggers_total": 20, "announced_parts_total": 17, "unannounced_parts_total": 3,
         "permitted_parts_total": 12, "pending_parts": 2, "unreconciled_parts": 0, "unreconciled_announcements": 0,
         "executed_parts_total": 11, "wire_errors_total": 1, "plc_errors_total": 2, "sessions_granted_total": 3,
-        "station_session": 77, "plc_session": 88, "fence_counts": 9000,
+        "sessions_lost_total": 4, "station_session": 77, "plc_session": 88, "fence_counts": 9000,
     }.items():  # fmt: skip
         assert scrape(f"edge_gateway_{name}") == value, name
     assert scrape("edge_gateway_rejected_parts_total", cause="reject") == 5
@@ -256,3 +277,16 @@ def test_the_page_shows_and_escapes(scrape: Scrape) -> None:
     assert "&lt;script&gt;" in page
     assert "a &amp; b" in page
     assert "No frame came for this trigger. Check camera, cable and trigger wiring." in page
+    for name, count in {
+        "frames lost: pool_exhausted": 4, "late results": 3, "unknown triggers": 12, "trigger jumps": 13,
+        "dropped messages": 14, "lost outcome records": 15, "sessions lost": 4,
+    }.items():  # fmt: skip
+        assert f"<tr><th>{name}</th><td>{count}</td></tr>" in page
+
+
+def test_the_page_names_only_losses_that_happened(scrape: Scrape) -> None:
+    scrape.state.take(station(trigger_jumps=0), T0)
+    assert "trigger jumps" not in render(scrape.state, T0)
+    none = {"late_results": 0, "unknown_triggers": 0, "trigger_jumps": 0, "dropped_messages": 0, "outcomes_lost": 0}
+    scrape.state.take(station(lost_frames={"repeated": 0}, **none), T0)
+    assert "Irregularities" not in render(scrape.state, T0)

@@ -21,7 +21,8 @@ from edge.wire.messages import MAX_PUBLISHED_BYTES, Heartbeat, encode
 STATION: dict[str, Any] = {
     "kind": "station_status", "station": "s-1", "lane": 0, "state": "RUNNING", "reason": "", "session": 1,
     "triggers": 3, "outcomes": {"PASS": 2, "NO_DECISION": 1}, "causes": {"clean": 2, "frame_missing": 1}, "open": 0,
-    "acknowledged": 3, "dispositions": {}, "late_results": 0, "frames": 2, "lost_frames": {}, "wire_errors": 0,
+    "acknowledged": 3, "dispositions": {}, "late_results": 0, "unknown_triggers": 0, "trigger_jumps": 0,
+    "dropped_messages": 0, "outcomes_lost": 0, "frames": 2, "lost_frames": {}, "wire_errors": 0,
     "pool": {"free": 12}, "deadline_ms": 100.0, "recipe": "r", "model": "m", "engine": "e", "precision": "fp32",
     "version": "1", "started_wall": "now",
 }  # fmt: skip
@@ -29,7 +30,7 @@ GATEWAY: dict[str, Any] = {
     "kind": "gateway_status", "gateway": "g-1", "lane": 0, "plc_ok": False, "reason": "no PLC", "station": "s-1",
     "station_session": 1, "plc_session": 1, "fence": 0, "plc_triggers": 3, "announced": 3, "unannounced": 0,
     "permitted": 2, "rejected": {"no_decision": 1}, "pending": 0, "dispositions": {}, "executed": 2,
-    "wire_errors": 0, "plc_errors": 0, "sessions_granted": 1, "version": "1",
+    "wire_errors": 0, "plc_errors": 0, "sessions_granted": 1, "sessions_lost": 0, "version": "1",
 }  # fmt: skip
 PART: dict[str, Any] = {
     "kind": "part", "station": "s-1", "lane": 0, "part": 1, "count": 1, "outcome": "PASS", "cause": "clean",

@@ -64,7 +64,7 @@ class ModbusDriver(PlcDriver):
         except self._failures as error:
             # A late answer would be taken for the next one's, so the connection goes with the request.
             self._client.close()
-            raise PlcError(f"The PLC at {self._where} did not answer: {error}.", _UNREACHABLE) from None
+            raise PlcError(f"The PLC at {self._where} did not answer ({type(error).__name__}).", _UNREACHABLE) from None
         if response.isError():
             self._client.close()
             raise PlcError(f"The PLC at {self._where} refused register {address}: {response}.", "see docs/signal.md.")

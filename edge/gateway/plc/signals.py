@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from edge.core.counter import delta
 from edge.core.register import Permit
 from edge.errors import PlcError
 
@@ -46,7 +47,7 @@ class PlcStatus:
     """What the PLC says, from one read.
 
     Attributes:
-        parts: (number, latched count) of the last parts that the PLC's eye counted, oldest first.
+        parts: (number, latched count) of the last parts up to ``last_part`` that the PLC's eye counted, oldest first.
         echoes: (sequence, status) by permit slot.
         gated: (number, action) of the last parts that met the gate.
     """
@@ -112,6 +113,7 @@ def parse_status(registers: Sequence[int]) -> PlcStatus:
         )
     last_part = wide(8)
     parts = [(wide(at), wide(at + 2)) for at in range(TRIGGERS_AT, TRIGGERS_AT + 4 * TRIGGERS, 4)]
+    known = [part for part in parts if -TRIGGERS < delta(part[0], last_part) <= 0]
     return PlcStatus(
         heartbeat=registers[1],
         flags=registers[2],
@@ -124,7 +126,7 @@ def parse_status(registers: Sequence[int]) -> PlcStatus:
         fence=wide(14),
         recipe=registers[16],
         epoch=registers[17],
-        parts=tuple(sorted(parts, key=lambda part: (part[0] - last_part - 1) % (1 << 32))),
+        parts=tuple(sorted(known, key=lambda part: delta(part[0], last_part))),
         echoes=echoes,
         gated=tuple((wide(at), registers[at + 2]) for at in range(GATED_AT, GATED_AT + 4 * GATED, 4)),
     )
