@@ -164,7 +164,7 @@ def overhead_command(
 @app.command("demo")
 def demo_command(
     parts: Annotated[int, typer.Option(min=1, help="Plates to inspect.")] = 300,
-    rate: Annotated[float, typer.Option(min=1, max=6000, help="Plates a minute.")] = 600.0,
+    rate: Annotated[float, typer.Option(min=1, max=6000, help="Plates a minute; its gate holds 650.")] = 600.0,
     seed: Annotated[int, typer.Option(min=0, max=999_999, help="Of the plates; training uses none of these.")] = 7,
     metrics_port: Annotated[int, typer.Option(min=0, max=65535, help="Of the monitor; 0 takes a free one.")] = 0,
     as_json: Json = False,

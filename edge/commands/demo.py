@@ -14,7 +14,9 @@ from rich.live import Live
 from rich.table import Table
 
 from edge.clock import NS_PER_MS
-from edge.commands.processes import MODELS, Line
+from edge.commands.processes import MODELS, Line, ProcessFailed
+from edge.config import ActuatorConfig, LimitsConfig, LineConfig, PlcTimingConfig
+from edge.core import budget
 from edge.errors import WireError
 from edge.model.package import load_package
 from edge.wire import messages as wire
@@ -57,9 +59,14 @@ def demo(parts: int, rate: float, seed: int, console: Console, metrics_port: int
         metrics_port: of the monitor; 0 takes a free one.
 
     Raises:
+        BudgetError: the demo's gate cannot hold that rate.
         EdgeError: a process of the line failed; its log says why.
     """
     speed = rate / 60 * PITCH_MM
+    belt = LineConfig(speed_min_mm_s=speed, speed_max_mm_s=speed)
+    budget.held(
+        budget.compute(belt, ActuatorConfig(), PlcTimingConfig(), LimitsConfig().ceiling_ms), f"{rate:g} a minute"
+    )
     package = MODELS / "sim-strip"
     score = load_package(package).manifest.score.recommended
     recipe = f'name = "demo"\nrules = [{{ name = "any defect", min_score = {score} }}]'
@@ -95,7 +102,10 @@ def _follow(line: Line, subscriber: zmq.Socket[bytes], watch: Watch, parts: int,
             _drain(subscriber, watch, time.monotonic_ns() + 100 * NS_PER_MS)
             live.update(render(watch, parts))
             if ended_ns is None and not line.running("plant"):
-                line.wait("plant", 1.0)
+                if code := line.wait("plant", 1.0):
+                    raise ProcessFailed(
+                        f"The plant ended with exit code {code}: {line.log('plant')}", "mend what it says."
+                    )
                 ended_ns = time.monotonic_ns()
 
 

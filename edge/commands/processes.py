@@ -179,7 +179,9 @@ class Line:
         while not path.exists():
             self.check(name)
             if time.monotonic() > end:
-                raise ProcessFailed(f"The {name} did not start within {timeout_s:g} s.", "see its log with --keep.")
+                raise ProcessFailed(
+                    f"The {name} did not start within {timeout_s:g} s: {self.log(name)}", "see what keeps it."
+                )
             time.sleep(0.02)
 
     def check(self, name: str) -> None:

@@ -167,6 +167,7 @@ class Gateway:
         # The PLC learns of the fence one write and one scan from now, and the belt runs on until then.
         session = self._register.grant(new_session(), self._link.count_now(now + self._announce_ns))
         self.sessions_granted += 1
+        self._last_doubt = ""
         self._stations.admit(identity, hello, session.station, now)
         send(self._router, identity, self._stations.grant(session))
         self._beat_ns = now  # the PLC learns of it at once
@@ -243,6 +244,7 @@ class Gateway:
 
     def _begin_anew(self, reason: str) -> None:
         """End the gateway session, and with it the station's.  The next good read of the PLC begins a new one."""
+        reason = reason.rstrip(".")
         if reason != self._last_doubt:
             _log.warning("The gateway's session ended: %s.", reason)
         self._last_doubt = reason
