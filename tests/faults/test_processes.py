@@ -60,6 +60,10 @@ def test_killed_processes_let_nothing_through_and_recover(targets: tuple[str, ..
         eye.wait_honoured(before + 10, 30)
         seen = end(line, stop=True)
     judge(seen, hurt, healed)
+    # How long a process takes to start depends on the machine; from its first session on, it is the fence that counts.
+    in_session = min(n for n, record in seen.outcomes.items() if n > healed and record["disposition"])
+    first = min(seen.good(healed, 1 << 32))
+    assert first <= in_session + RECOVERY_PARTS, f"the first part to pass is {first - in_session} after the session"
 
 
 @pytest.mark.parametrize("targets", TARGETS, ids="+".join)
@@ -77,22 +81,6 @@ def test_stopped_processes_let_nothing_through_and_recover(targets: tuple[str, .
     judge(seen, hurt, healed)
     first = min(seen.good(healed, 1 << 32))
     assert first <= healed + RECOVERY_PARTS, f"the first part to pass is {first - healed} after SIGCONT"
-
-
-def test_a_restarted_station_passes_parts_soon_after_it_is_ready() -> None:
-    with running_line(0, "--infeed", "free") as (line, eye):
-        eye.wait_honoured(5, 30)
-        send(line, signal.SIGKILL, "station")
-        eye.wait_parts(5)
-        restarted_ns = time.monotonic_ns()
-        line.start_station()
-        eye.wait_honoured(eye.honoured() + 10, 30)
-        seen = end(line, stop=True)
-    assert_nothing_escaped(seen)
-    passed = [r for r in seen.outcomes.values() if r["outcome"] == "PASS" and int(r["t0_ns"]) > restarted_ns]
-    ready = min(int(r["part"]) for r in seen.outcomes.values() if int(r["t0_ns"]) > restarted_ns and r["disposition"])
-    first = min(int(r["part"]) for r in passed if seen.plates[int(r["part"])]["bin"] == "good")
-    assert first <= ready + RECOVERY_PARTS
 
 
 def test_a_dropped_frame_costs_its_own_part_and_no_other() -> None:
