@@ -1,6 +1,6 @@
 """Resolve the locked requirements: one file each for runtime, development and training.
 
-The resolution is universal: it holds for CPython 3.10 to 3.12 on x86-64 and aarch64 (markers where they differ).
+The resolution is universal: it holds for CPython 3.10 to 3.13 on x86-64 and aarch64 (markers where they differ).
 Run it with `make lock`.  It needs `uv`, which it installs into the virtual environment.
 """
 

@@ -4,7 +4,7 @@ import importlib.util
 import platform
 import sys
 
-FIRST, LAST = (3, 10), (3, 12)
+FIRST, LAST = (3, 10), (3, 13)
 
 
 def problems():
@@ -13,7 +13,7 @@ def problems():
     here = sys.version_info[:2]
     version = "{}.{}".format(*here)
     if not FIRST <= here <= LAST:
-        found.append(f"Python {version} is not supported; 3.10 to 3.12 are. Name one: make PYTHON=python3.11 demo")
+        found.append(f"Python {version} is not supported; 3.10 to 3.13 are. Name one: make PYTHON=python3.11 demo")
     if importlib.util.find_spec("ensurepip") is None or importlib.util.find_spec("venv") is None:
         found.append(f"Python's venv is missing. On Debian or Ubuntu: sudo apt-get install python{version}-venv")
     if platform.system() != "Linux":

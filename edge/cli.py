@@ -209,7 +209,7 @@ def options(
     if version:
         print(__version__)
         raise typer.Exit
-    logs.start(logging.INFO if verbose else logging.WARNING)
+    logs.start(logging.DEBUG if verbose else logging.INFO)
 
 
 def main() -> None:

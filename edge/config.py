@@ -90,7 +90,7 @@ class CameraConfig(_Section):
     """Where frames come from."""
 
     kind: Literal["plant", "folder", "video"] = "plant"
-    endpoint: Endpoint = "ipc:///tmp/edge-camera"
+    endpoint: Endpoint = "tcp://127.0.0.1:5572"
     source: str = ""
     width: Annotated[int, Field(ge=16, le=16384)] = 640
     height: Annotated[int, Field(ge=16, le=16384)] = 512
@@ -114,7 +114,7 @@ class TriggerConfig(_Section):
     """Where part edges come from: the plant's eye, or a timer for benches without a line."""
 
     kind: Literal["plant", "timer"] = "plant"
-    endpoint: Endpoint = "ipc:///tmp/edge-trigger"
+    endpoint: Endpoint = "tcp://127.0.0.1:5571"
     period_ms: Positive = 100.0
 
 
@@ -172,7 +172,7 @@ class GatewayLinkConfig(_Section):
 class TelemetryConfig(_Section):
     """Where counters and part records are published."""
 
-    endpoint: Endpoint = "ipc:///tmp/edge-telemetry"
+    endpoint: Endpoint = "tcp://127.0.0.1:5573"
 
 
 class StationConfig(_Section):
@@ -245,7 +245,7 @@ class GatewayConfig(_Section):
     actuator: ActuatorConfig = ActuatorConfig()
     plc_timing: PlcTimingConfig = PlcTimingConfig()
     plc: PlcConfig = PlcConfig()
-    telemetry: TelemetryConfig = TelemetryConfig(endpoint="ipc:///tmp/edge-gateway-telemetry")
+    telemetry: TelemetryConfig = TelemetryConfig(endpoint="tcp://127.0.0.1:5574")
 
     @model_validator(mode="after")
     def _patience_beyond_a_turn(self) -> GatewayConfig:

@@ -198,8 +198,6 @@ class PlantCamera(Camera):
             message = self._understand(data)
             if isinstance(message, _FrameHeader):
                 return self._receive(subscriber, message, into)
-            if message is not None:
-                self._check(message)
         return None
 
     def _receive(self, subscriber: _Subscriber, header: _FrameHeader, into: Frame) -> FrameInfo:

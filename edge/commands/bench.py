@@ -114,7 +114,9 @@ def overhead(config: StationConfig, parts: int = PARTS, say: Say = _log.info) ->
     for engine, figures in engines.items():
         if figures.steady:
             qualified.write(
-                qualified.key(package.manifest.files[MODEL_FILE], engine, figures.precision, frame),
+                qualified.key(
+                    package.manifest.files[MODEL_FILE], engine, figures.precision, config.model.threads, frame
+                ),
                 qualified.Qualified(figures.mean_ms, figures.p99_ms, figures.parts, wall_iso()),
             )
     file = str(qualified.state_file())

@@ -69,6 +69,7 @@ def _station(path: Path, config: StationConfig) -> Report:
         package.manifest.files["model.onnx"],
         choice.engine,
         choice.precision,
+        config.model.threads,
         f"{camera.width}x{camera.height} {camera.color}",
     )
     measured = qualified.read(name)

@@ -107,12 +107,6 @@ class Monitor:
         for thread in self._threads:
             thread.start()
 
-    def run(self, stop_event: threading.Event) -> None:
-        """Listen and serve until ``stop_event`` is set.  Raises as ``start``."""
-        with self:
-            while not stop_event.wait(_POLL_MS / 1000):  # with a timeout, so that signals are handled
-                pass
-
     def close(self) -> None:
         """End the threads, and give back socket and port."""
         self._stopping.set()

@@ -29,9 +29,9 @@ def state_file() -> Path:
     return Path(base) / "edge" / "qualified.json"
 
 
-def key(model_sha256: str, engine: str, precision: str, frame: str) -> str:
+def key(model_sha256: str, engine: str, precision: str, threads: int, frame: str) -> str:
     """Return the name under which a measurement is kept; ``frame`` is the frame's geometry, as in 1280x1024 mono8."""
-    return f"{model_sha256[:16]} {engine} {precision} {frame}"
+    return f"{model_sha256[:16]} {engine} {precision} x{threads} {frame}"
 
 
 def read(name: str) -> Qualified | None:

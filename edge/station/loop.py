@@ -112,6 +112,7 @@ class Station:
 
         Raises:
             EngineHung: an inspection does not return.
+            DeviceFailed: camera or trigger source ended for good.
         """
         while not stop.is_set():
             self.turn()
@@ -156,7 +157,7 @@ class Station:
         if self._camera_silent(now):
             return "FAULT", "the camera delivers nothing while parts are triggered"
         if self._undecided >= UNDECIDED_IN_A_ROW:
-            return "WARNING", f"{self._undecided} parts in a row ended without a decision"
+            return "WARNING", "part after part ends without a decision; see the causes"
         if self._publisher is None:
             return "WARNING", "inspecting only: there is no gateway, and nothing is permitted"
         if self._publisher.session == 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from dataclasses import dataclass
 
@@ -18,6 +19,8 @@ from edge.record.outcomes import OutcomeWriter
 from edge.wire import messages as wire
 from edge.wire.publisher import Publisher
 from edge.wire.sockets import Context, bind
+
+_log = logging.getLogger(__name__)
 
 ACK_PATIENCE_NS = NS_PER_S
 """How long a record waits for its acknowledgement before it is published without."""
@@ -108,6 +111,8 @@ class Reporter:
                 break  # in order of sending
             del self._waiting[key]
             self._record(part, "", None)
+        if state != self._state:
+            _log.info("%s", " ".join(state).strip())
         if now >= self._status_ns or state != self._state:
             self._status_ns, self._state = now + NS_PER_S, state
             self._send(b"station", wire.encode(self._status()))

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -133,13 +132,3 @@ def test_rules_that_the_network_cannot_serve_are_refused(package: ModelPackage, 
 
 def test_the_floor_itself_is_allowed(package: ModelPackage) -> None:
     scripted(package, [], [Rule("faint", min_score=0.05)])
-
-
-def test_the_host_adds_less_than_a_third_of_a_millisecond(package: ModelPackage) -> None:
-    inspector = scripted(package, [[8 * i, 0, 8 * i + 10, 10, 0.8, i % 3] for i in range(6)])
-    durations = []
-    for _ in range(300):
-        start = time.perf_counter_ns()
-        inspector.inspect(FRAME)
-        durations.append(time.perf_counter_ns() - start)
-    assert sorted(durations)[len(durations) // 4] < 300_000  # the quartile: a busy machine stretches the rest

@@ -114,17 +114,6 @@ def test_other_requests_are_refused_and_change_nothing(served: Any, request_: An
     assert (bank.registers, writes) == ([0] * bank.size, [])
 
 
-def test_requests_are_quick(served: Any) -> None:
-    _, _, server = served
-    with client_of(server.port) as client:
-        took = []
-        for _ in range(200):
-            start_ns = clock.now_ns()
-            client.write_registers(220, [1] * 11)
-            took.append(clock.now_ns() - start_ns)
-    assert sorted(took)[20] < clock.NS_PER_MS  # the quickest tenth: the machine may be busy with something else
-
-
 def test_a_taken_port_is_named(served: Any) -> None:
     _, _, server = served
     with pytest.raises(errors.PortBusy, match=str(server.port)):
