@@ -25,7 +25,7 @@ from edge.record.qualified import state_file
 
 Status = Literal["ok", "warn", "fail"]
 
-PYTHON_LOWEST, PYTHON_BELOW = (3, 10), (3, 13)
+PYTHON_LOWEST, PYTHON_BELOW = (3, 10), (3, 14)
 
 # module -> (distribution, lowest version, first version too new or ""); as in pyproject.toml.
 LIBRARIES: dict[str, tuple[str, str, str]] = {
@@ -113,7 +113,7 @@ def _python() -> Finding:
     name = f"{here[0]}.{here[1]}.{sys.version_info[2]}"
     if PYTHON_LOWEST <= here < PYTHON_BELOW:
         return Finding("Python", "ok", name)
-    return Finding("Python", "fail", f"{name} is not supported", "use Python 3.10, 3.11 or 3.12")
+    return Finding("Python", "fail", f"{name} is not supported", "use Python 3.10 to 3.13")
 
 
 def _library(module: str, distribution: str, lowest: str, below: str) -> Finding:

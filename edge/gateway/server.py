@@ -199,10 +199,11 @@ class Gateway:
             return
         if self._fresh:
             self._fresh = False
+            self._ring.restart(status.echoes)
             self._register.restart(status.session, self._session, status.epoch, status.last_part)
             return
         if not self._link.armed:
-            self._ring.restart(status.echoes)
+            self._ring.restart(status.echoes)  # what it echoes of earlier sessions may still change
         if status.epoch != self._register.session.epoch:
             self._begin_anew("the encoder epoch changed")
             return

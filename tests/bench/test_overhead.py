@@ -47,7 +47,7 @@ def test_the_station_costs_little_beyond_its_engine(measured: bench.Overhead, tm
     kept = json.loads(Path(measured.qualified_file).read_text(encoding="utf-8"))
     assert Path(measured.qualified_file) == qualified.state_file()
     (name,) = kept
-    assert name.endswith("onnxruntime fp32 1280x1024 mono8")
+    assert name.endswith("onnxruntime fp32 x1 1280x1024 mono8")
     assert kept[name]["mean_ms"] == engine["mean_ms"]
 
     path = tmp_path / "station.toml"

@@ -206,21 +206,6 @@ def test_addresses_that_cannot_be_used_are_refused(endpoint: str, host: str) -> 
         monitor.start()
 
 
-def test_run_ends_with_its_event(tmp_path: Path) -> None:
-    stop = threading.Event()
-    monitor = Monitor(f"ipc://{tmp_path}/station", None, port=0)
-    thread = threading.Thread(target=monitor.run, args=(stop,))
-    thread.start()
-    deadline = time.monotonic() + 5
-    while not monitor.listening and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert monitor.listening
-    stop.set()
-    thread.join(5)
-    assert not thread.is_alive()
-    assert not monitor.listening
-
-
 def test_the_command_takes_the_endpoints_from_the_config_files(line: Line, tmp_path: Path) -> None:
     app = typer.Typer()
     app.command()(monitor_command)

@@ -112,7 +112,7 @@ MEASURED = Qualified(mean_ms=5.5, p99_ms=9.25, parts=1000, measured="2026-01-01"
 
 
 def test_a_measurement_is_found_again_under_its_name_alone(state: Path) -> None:
-    name = qualified.key("f" * 64, "onnxruntime", "fp32", "640x512 mono8")
+    name = qualified.key("f" * 64, "onnxruntime", "fp32", 1, "640x512 mono8")
     assert qualified.read(name) is None
     assert qualified.write(name, MEASURED) == state
     qualified.write("other", Qualified(1.0, 2.0, 3, "x"))
