@@ -17,8 +17,7 @@ from edge.core.part import FrameInfo, Trigger
 from edge.core.pool import Frame
 from edge.errors import CameraError
 
-_Camera = TypeVar("_Camera", bound="Camera")
-_Source = TypeVar("_Source", bound="TriggerSource")
+_Device = TypeVar("_Device", bound="Device")
 
 PENDING_TRIGGERS = 8
 """Software triggers that may wait for their frame.  One more is dropped, as an overtriggered camera drops it."""
@@ -29,7 +28,37 @@ def frame_shape(width: int, height: int, color: Color) -> tuple[int, ...]:
     return (height, width) if color == "mono8" else (height, width, 3)
 
 
-class Camera(ABC):
+class Device(ABC):
+    """Something that is opened, shows that it is alive, and is closed."""
+
+    def __enter__(self: _Device) -> _Device:
+        self.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def heard_ns(self) -> int:
+        """When the device last showed that it is alive, monotonic.  Now, where it has no heartbeat of its own."""
+        return now_ns()
+
+    @abstractmethod
+    def open(self) -> None:
+        """Connect and make ready.  Does nothing where the device is open already.
+
+        Raises:
+            CameraError: it cannot be reached, or delivers another size or colour than configured.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give everything back.  Does nothing where the device is closed already."""
+
+
+class Camera(Device):
     """A source of frames.
 
     ``open`` and ``close`` belong to one owner, ``grab`` to one thread at a time; ``software_trigger`` may come from
@@ -49,20 +78,6 @@ class Camera(ABC):
     def __init__(self, width: int, height: int, color: Color) -> None:
         self.shape = frame_shape(width, height, color)
         self.color: Color = color
-
-    def __enter__(self: _Camera) -> _Camera:
-        self.open()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    @property
-    def heard_ns(self) -> int:
-        """When the device last showed that it is alive, monotonic.  Now, where it has no heartbeat of its own."""
-        return now_ns()
 
     def grab(self, into: Frame, timeout_s: float) -> FrameInfo | None:
         """Wait for the next frame and put its pixels into ``into``.
@@ -93,18 +108,6 @@ class Camera(ABC):
             f"{type(self).__name__} cannot be triggered by software (T0 {t0_ns} ns).",
             "set trigger.kind to the source that is wired to this camera.",
         )
-
-    @abstractmethod
-    def open(self) -> None:
-        """Connect and make ready.  Does nothing where the camera is open already.
-
-        Raises:
-            CameraError: it cannot be reached, or delivers another size or colour than configured.
-        """
-
-    @abstractmethod
-    def close(self) -> None:
-        """Give everything back.  Does nothing where the camera is closed already."""
 
     @abstractmethod
     def _grab(self, into: Frame, timeout_s: float) -> FrameInfo | None:
@@ -155,7 +158,7 @@ class SoftwareTriggeredCamera(Camera):
         """Put the source's next picture into ``into``.  None at its end."""
 
 
-class TriggerSource(ABC):
+class TriggerSource(Device):
     """A source of part edges.
 
     Attributes:
@@ -165,28 +168,6 @@ class TriggerSource(ABC):
 
     epoch: int = 0
 
-    def __enter__(self: _Source) -> _Source:
-        self.open()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    @property
-    def heard_ns(self) -> int:
-        """When the device last showed that it is alive, monotonic.  Now, where it has no heartbeat of its own."""
-        return now_ns()
-
-    @abstractmethod
-    def open(self) -> None:
-        """Connect and make ready.  Does nothing where the source is open already.
-
-        Raises:
-            CameraError: it cannot be reached.
-        """
-
     @abstractmethod
     def wait(self, timeout_s: float) -> Trigger | None:
         """Return the next edge, or None where none came within ``timeout_s`` seconds.
@@ -194,10 +175,6 @@ class TriggerSource(ABC):
         Raises:
             CameraError: the source is closed, or has failed for good.
         """
-
-    @abstractmethod
-    def close(self) -> None:
-        """Give everything back.  Does nothing where the source is closed already."""
 
 
 def closed(what: object) -> CameraError:

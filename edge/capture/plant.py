@@ -74,6 +74,9 @@ _eye_decoder = msgspec.json.Decoder(_Edge | _EyeHello)
 _camera_decoder = msgspec.json.Decoder(_FrameHeader | _CameraHello)
 
 
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
 class _Subscriber:
     """A SUB socket with a context of its own, so that closing it leaves nothing behind."""
 
@@ -175,7 +178,7 @@ class PlantCamera(Camera):
     def _understand(self, data: bytes) -> _FrameHeader | _CameraHello | None:
         try:
             message: _FrameHeader | _CameraHello = _camera_decoder.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except _UNREADABLE:
             self.malformed += 1
             return None
         self._heard_ns = now_ns()
@@ -286,7 +289,7 @@ class PlantTrigger(TriggerSource):
     def _understand(self, data: bytes, had_more_parts: bool) -> _Edge | _EyeHello | None:
         try:
             message: _Edge | _EyeHello | None = None if had_more_parts else _eye_decoder.decode(data)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except _UNREADABLE:
             message = None
         if message is None:
             self.malformed += 1

@@ -247,3 +247,9 @@ def test_the_eye_survives_nonsense(
 def test_a_closed_eye_says_so(publisher: Publisher) -> None:
     with pytest.raises(CameraError, match="is closed"):
         PlantTrigger(publisher.endpoint).wait(0.01)
+
+
+def test_a_deeply_nested_message_is_skipped(publisher: Publisher, camera: PlantCamera) -> None:
+    publisher.send(b'{"kind":"hello","x":' + b"[" * 4000 + b"]" * 4000 + b"}", b"")
+    assert camera.grab(np.zeros((HEIGHT, WIDTH), np.uint8), 0.3) is None
+    assert camera.malformed == 1
