@@ -16,13 +16,14 @@ Counters are unsigned 32 bit, times are this host's monotonic clock.
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Annotated
 
 import msgspec
 import zmq
 
-from edge.capture.base import Camera, TriggerSource, closed, frame_shape
+from edge.capture.base import Camera, Device, TriggerSource, closed, frame_shape
 from edge.clock import NS_PER_MS, NS_PER_S, now_ns
 from edge.config import Color
 from edge.core.part import FrameInfo, Trigger
@@ -120,38 +121,35 @@ class _Subscriber:
         self._context.term()
 
 
-class PlantCamera(Camera):
-    """The plant's camera, triggered by the plant's eye.
+class _PlantDevice(Device):
+    """What camera and eye share: a socket, the hello that ``open`` awaits, and the count of what made no sense.
 
     Args:
-        endpoint: where the camera publishes.
-        width, height, color: what it must deliver.
+        what: the device in words, and the section of the configuration that names its endpoint.
+        endpoint: where it publishes.
+        high_water: messages that may wait.
         hello_timeout_s: how long ``open`` waits for it.
-
-    Attributes:
-        malformed: messages that could not be understood and were skipped.
     """
 
-    def __init__(
-        self, endpoint: str, width: int, height: int, color: Color, hello_timeout_s: float = HELLO_TIMEOUT_S
-    ) -> None:
-        super().__init__(width, height, color)
+    def __init__(self, what: tuple[str, str], endpoint: str, high_water: int, hello_timeout_s: float) -> None:
         self.malformed = 0
+        self._what = what
         self._endpoint = endpoint
+        self._high_water = high_water
         self._hello_timeout_s = hello_timeout_s
         self._subscriber: _Subscriber | None = None
         self._heard_ns = 0
 
     @property
     def heard_ns(self) -> int:
-        """When the last understood message came, frame or hello, monotonic."""
+        """When the last understood message came, a hello among them, monotonic."""
         return self._heard_ns
 
     def open(self) -> None:
-        """Connect and wait for the camera's hello; frames before it are skipped.  Raises as ``Camera.open``."""
+        """Connect and wait for the device's hello; what comes before it is skipped.  Raises as ``Device.open``."""
         if self._subscriber is not None:
             return
-        self._subscriber = _Subscriber(self._endpoint, _CAMERA_HWM)
+        self._subscriber = _Subscriber(self._endpoint, self._high_water)
         try:
             self._await_hello(self._subscriber)
         except BaseException:
@@ -166,14 +164,44 @@ class PlantCamera(Camera):
 
     def _await_hello(self, subscriber: _Subscriber) -> None:
         for data in subscriber.headers(now_ns() + int(self._hello_timeout_s * NS_PER_S)):
-            message = self._understand(data)
-            if isinstance(message, _CameraHello):
-                subscriber.drop_rest()
-                return self._check(message)
+            if self._is_hello(subscriber, data):
+                return
+        device, section = self._what
         raise CameraError(
-            f"No camera said hello at {self._endpoint} within {self._hello_timeout_s:g} s.",
-            "start the plant, or correct camera.endpoint.",
+            f"No {device} said hello at {self._endpoint} within {self._hello_timeout_s:g} s.",
+            f"start the plant, or correct {section}.endpoint.",
         )
+
+    @abstractmethod
+    def _is_hello(self, subscriber: _Subscriber, data: bytes) -> bool:
+        """Take one message while ``open`` waits.  Raises ``CameraError`` for a hello that is not as agreed."""
+
+
+class PlantCamera(_PlantDevice, Camera):
+    """The plant's camera, triggered by the plant's eye.
+
+    Args:
+        endpoint: where the camera publishes.
+        width, height, color: what it must deliver.
+        hello_timeout_s: how long ``open`` waits for it.
+
+    Attributes:
+        malformed: messages that could not be understood and were skipped.
+    """
+
+    def __init__(
+        self, endpoint: str, width: int, height: int, color: Color, hello_timeout_s: float = HELLO_TIMEOUT_S
+    ) -> None:
+        Camera.__init__(self, width, height, color)
+        _PlantDevice.__init__(self, ("camera", "camera"), endpoint, _CAMERA_HWM, hello_timeout_s)
+
+    def _is_hello(self, subscriber: _Subscriber, data: bytes) -> bool:
+        message = self._understand(data)
+        if not isinstance(message, _CameraHello):
+            return False
+        subscriber.drop_rest()
+        self._check(message)
+        return True
 
     def _understand(self, data: bytes) -> _FrameHeader | _CameraHello | None:
         try:
@@ -217,7 +245,7 @@ class PlantCamera(Camera):
         )
 
 
-class PlantTrigger(TriggerSource):
+class PlantTrigger(_PlantDevice, TriggerSource):
     """The plant's part eye, which latches the encoder count in hardware.
 
     ``core.part.Trigger`` has no epoch, so ``epoch`` is an attribute: it belongs to the trigger that ``wait`` returned
@@ -235,36 +263,10 @@ class PlantTrigger(TriggerSource):
     """
 
     def __init__(self, endpoint: str, lane: int = 0, hello_timeout_s: float = HELLO_TIMEOUT_S) -> None:
+        super().__init__(("part eye", "trigger"), endpoint, _EYE_HWM, hello_timeout_s)
         self.epoch = 0
         self.last_number = 0
-        self.malformed = 0
-        self._endpoint = endpoint
         self._lane = lane
-        self._hello_timeout_s = hello_timeout_s
-        self._subscriber: _Subscriber | None = None
-        self._heard_ns = 0
-
-    @property
-    def heard_ns(self) -> int:
-        """When the last understood message came, trigger or hello, monotonic."""
-        return self._heard_ns
-
-    def open(self) -> None:
-        """Connect and wait for the eye's hello; triggers before it are skipped.  Raises as ``TriggerSource.open``."""
-        if self._subscriber is not None:
-            return
-        self._subscriber = _Subscriber(self._endpoint, _EYE_HWM)
-        try:
-            self._await_hello(self._subscriber)
-        except BaseException:
-            self.close()
-            raise
-
-    def close(self) -> None:
-        """Disconnect."""
-        if self._subscriber is not None:
-            self._subscriber.close()
-            self._subscriber = None
 
     def wait(self, timeout_s: float) -> Trigger | None:
         """Return the next edge, as ``TriggerSource.wait``."""
@@ -277,14 +279,8 @@ class PlantTrigger(TriggerSource):
                 return Trigger(message.number, message.count, message.t0_ns, self._lane)
         return None
 
-    def _await_hello(self, subscriber: _Subscriber) -> None:
-        for data in subscriber.headers(now_ns() + int(self._hello_timeout_s * NS_PER_S)):
-            if isinstance(self._understand(data, subscriber.drop_rest()), _EyeHello):
-                return
-        raise CameraError(
-            f"No part eye said hello at {self._endpoint} within {self._hello_timeout_s:g} s.",
-            "start the plant, or correct trigger.endpoint.",
-        )
+    def _is_hello(self, subscriber: _Subscriber, data: bytes) -> bool:
+        return isinstance(self._understand(data, subscriber.drop_rest()), _EyeHello)
 
     def _understand(self, data: bytes, had_more_parts: bool) -> _Edge | _EyeHello | None:
         try:

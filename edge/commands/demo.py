@@ -32,7 +32,6 @@ class Watch:
     """What the processes published during the run."""
 
     parts: dict[int, wire.PartRecord] = field(default_factory=dict)
-    repeated: int = 0
     station: wire.StationStatus | None = None
     gateway: wire.GatewayStatus | None = None
 
@@ -40,7 +39,6 @@ class Watch:
         """Take one published message."""
         message = wire.decode_published(data)
         if isinstance(message, wire.PartRecord):
-            self.repeated += message.part in self.parts
             self.parts[message.part] = message
         elif isinstance(message, wire.StationStatus):
             self.station = message

@@ -205,8 +205,7 @@ class Station:
         self._reporter.frames += 1
         if info in self._frames:  # the same frame twice
             self._reporter.lost("repeated")
-            if not isinstance(held, str):
-                self._pool.release(held)
+            self._give_back(held)
             return
         self._frames[info] = held
         self._on_match(self._matcher.frame(info), now)
@@ -271,7 +270,9 @@ class Station:
         self._reporter.concluded(part, session)
 
     def _discard(self, info: FrameInfo) -> None:
-        held = self._frames.pop(info)
+        self._give_back(self._frames.pop(info))
+
+    def _give_back(self, held: Lease | str) -> None:
         if not isinstance(held, str):
             self._pool.release(held)
 

@@ -21,7 +21,7 @@ HELLO_NS = 100 * NS_PER_MS
 
 @dataclass(frozen=True)
 class Progress:
-    """Counters that only grow while the station works; they travel with every heartbeat."""
+    """How far the station has come; it travels with every heartbeat.  All but ``open`` only grow."""
 
     triggers: int
     frames: int
