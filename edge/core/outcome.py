@@ -26,6 +26,9 @@ class Disposition(str, Enum):
     UNANNOUNCED = "UNANNOUNCED"  # the PLC counted a part that the station never mentioned
     UNANSWERED = "UNANSWERED"  # the station announced the part and gave no verdict in time
     UNPERMITTED = "UNPERMITTED"  # a timely PASS that could not be written to the PLC in time, or that it refused
+    AMBIGUOUS = "AMBIGUOUS"  # number and count name different parts: neither gets a permit
+    COLLATERAL = "COLLATERAL"  # a PASS that the gate cannot tell apart from a reject beside it; rejects win
+    VOIDED = "VOIDED"  # a permit that the PLC held and withdrew before the gate
     EXECUTED = "EXECUTED"  # the PLC echoed the permit and opened the gate for this part
 
 

@@ -56,6 +56,14 @@ class Verdict(Message, frozen=True, tag="verdict"):
     cause: str
 
 
+class Recipe(Message, frozen=True, tag="recipe"):
+    """The station's recipe changed: parts triggered from now on are judged by it, those before by the old one."""
+
+    session: int
+    recipe: str
+    recipe_number: Annotated[int, msgspec.Meta(ge=1, le=0xFFFF)]
+
+
 class Heartbeat(Message, frozen=True, tag="heartbeat"):
     """The station's loop makes progress.  ``ready`` means: it may be sent parts."""
 
@@ -117,16 +125,25 @@ class Executed(Message, frozen=True, tag="executed"):
     echoed_ns: int
 
 
+class Counted(Message, frozen=True, tag="counted"):
+    """The PLC counted a part at this latched count, for a station whose own trigger latches none."""
+
+    session: int
+    part: Counter32
+    count: Counter32
+
+
 class GatewayBeat(Message, frozen=True, tag="gateway_heartbeat"):
-    """The gateway's loop makes progress."""
+    """The gateway's loop makes progress.  ``count``: how far the belt may have come."""
 
     beat: int
     plc_ok: bool
     count: int
+    mode: str = "auto"
 
 
-ToGateway = Hello | Announce | Verdict | Heartbeat | Goodbye
-ToStation = Grant | Refuse | Revoke | Ack | Executed | GatewayBeat
+ToGateway = Hello | Announce | Verdict | Recipe | Heartbeat | Goodbye
+ToStation = Grant | Refuse | Revoke | Ack | Executed | Counted | GatewayBeat
 
 
 class FindingRecord(msgspec.Struct, frozen=True):
@@ -219,6 +236,11 @@ class GatewayStatus(Message, frozen=True, tag="gateway_status"):
     sessions_granted: int
     sessions_lost: int
     version: str
+    mode: str = "auto"
+    alarms: dict[str, str] = {}
+    """Standing alarms: name and text."""
+    confirmed: int = 0
+    contradicted: int = 0
 
 
 Published = PartRecord | StationStatus | GatewayStatus
