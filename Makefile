@@ -8,6 +8,7 @@ BIN := .venv/bin
 RUNTIME := .venv/.runtime
 DEV := .venv/.dev
 TRAIN := .venv/.train
+MUTATION := .venv/.mutation
 export EDGE_DATASETS ?= $(wildcard $(abspath ../shared/datasets))
 
 help: ## show this list
@@ -30,6 +31,10 @@ $(TRAIN): $(DEV) requirements/train.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements/train.txt
 	@touch $@
 
+$(MUTATION): $(DEV) requirements/mutation.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement requirements/mutation.txt
+	@touch $@
+
 demo: $(RUNTIME) ## inspect 300 simulated plates, trigger to gate
 	$(BIN)/edge demo
 
@@ -42,6 +47,10 @@ test-process: $(DEV) ## faults with real processes, minutes
 test-train: $(TRAIN) ## the training code; installs PyTorch
 	$(BIN)/python -m pytest -m train
 
+mutation: $(MUTATION) ## plant bugs in the core and count those that no test finds, 15 minutes
+	EDGE_EXAMPLES=0.15 $(BIN)/python -m mutmut run --max-children 2
+	$(BIN)/python tests/mutation/score.py
+
 lint: $(DEV) ## ruff, mypy strict, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -52,6 +61,6 @@ lock: $(DEV) ## resolve the requirements anew, for every supported Python and ma
 	$(BIN)/python deploy/lock.py
 
 clean: ## remove what these commands made
-	rm -rf .venv .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
+	rm -rf .venv mutants .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
 
-.PHONY: help demo test test-process test-train lint lock clean
+.PHONY: help demo test test-process test-train mutation lint lock clean

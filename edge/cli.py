@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from edge import __version__, config, logs
+from edge.commands.control import app as control_app
 from edge.errors import EdgeError
 from edge.model.cli import app as model_app
 from edge.monitor.cli import monitor_command
@@ -29,6 +30,7 @@ app.add_typer(model_app, name="model", help="Prepare, show and verify model pack
 app.add_typer(simulate_app, name="simulate", help="The simulated plant, which also judges where every part went.")
 bench_app = typer.Typer(help="Measurements on this machine.", no_args_is_help=True)
 app.add_typer(bench_app, name="bench")
+app.add_typer(control_app, name="control")
 app.command("monitor")(monitor_command)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -161,6 +163,37 @@ def overhead_command(
     print(json.dumps(report.as_dict(), indent=1) if as_json else bench.render(report))
 
 
+@bench_app.command("plc")
+def plc_command(
+    path: Annotated[Path | None, typer.Option("--config", help="A station's configuration.")] = None,
+    blocks: Annotated[int, typer.Option(min=2, help="Blocks of each fault.")] = 6,
+    parts: Annotated[int, typer.Option(min=10, help="Parts of each block.")] = 250,
+    as_json: Json = False,
+) -> None:
+    """Measure what a PLC that is down, slow or refusing adds to the time of a verdict.  Exits 1 where it is 1 ms."""
+    from edge.commands import bench, bench_plc, bench_plc_effects
+
+    chosen = config.load(path, config.StationConfig) if path else bench.default_config()
+    report = bench_plc.measure(chosen, blocks, parts)
+    print(json.dumps(report.as_dict(), indent=1) if as_json else bench_plc_effects.render(report))
+    if not report.holds:
+        raise typer.Exit(1)
+
+
+@bench_app.command("gateway")
+def bench_gateway_command(
+    parts: Annotated[int, typer.Option(min=10, help="Parts to take through it.")] = 1_000_000,
+    as_json: Json = False,
+) -> None:
+    """Measure whether the gateway's memory stays flat over many parts.  Exits 1 where it grows by more than 1 MB."""
+    from edge.commands import bench_gateway
+
+    report = bench_gateway.measure(parts)
+    print(json.dumps(report.as_dict(), indent=1) if as_json else bench_gateway.render(report))
+    if not report.holds:
+        raise typer.Exit(1)
+
+
 @app.command("demo")
 def demo_command(
     parts: Annotated[int, typer.Option(min=1, help="Plates to inspect.")] = 300,
@@ -183,11 +216,54 @@ def demo_command(
         raise typer.Exit(EXIT_NOT_RECONCILED)
 
 
+@app.command("commission")
+def commission_command(
+    paths: Annotated[list[Path], typer.Argument(help="gateway.toml, then the station.toml files of its line.")],
+    piece: Annotated[list[float], typer.Option(help="Length of a test piece in mm; give two.")],
+    piece_error: Annotated[float, typer.Option(min=0, help="Of either length, mm.")] = 0.1,
+    pieces: Annotated[int, typer.Option(min=20, max=1000, help="How many pass, both lengths together.")] = 24,
+    cycles: Annotated[int, typer.Option(min=20, max=1000, help="How often the gate is cycled.")] = 24,
+    sensor_behind: Annotated[float, typer.Option(help="Sensor at the gate, mm behind its place of action.")] = 0.0,
+    patience: Annotated[float, typer.Option(min=1, help="Seconds to wait for the next piece.")] = 60.0,
+    simulated: Annotated[bool, typer.Option("--simulated", help="Measure a simulated line instead.")] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of the simulated line.")] = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Measure counts per mm, trigger-to-gate distance and switching times, and write them into the configuration."""
+    from rich.console import Console
+
+    from edge.commands import check, commission
+
+    if len(piece) != 2:
+        raise typer.BadParameter("give --piece twice: one length is free of the eye's error only beside another.")
+    plan = commission.Plan((piece[0], piece[1]), piece_error, pieces, cycles, sensor_behind, patience)
+    config_read = commission.load_all(paths)
+    with Console(stderr=True).status("Connecting") as status:
+        if simulated:
+            report = commission.measure_simulated(config_read, plan, seed, status.update)
+        else:
+            report = commission.measure(config_read, plan, status.update)
+    if not as_json:
+        print(commission.render(report))
+    if not dry_run:
+        commission.write(paths, report.values)
+    checked = None if dry_run else check.check(paths[0])
+    if as_json:
+        print(json.dumps({**report.as_dict(), "check": checked.as_dict() if checked else None}, indent=1))
+    elif checked:
+        print(f"\nwritten to {', '.join(map(str, paths))}\n\n{check.render(checked)}")
+    if checked:
+        checked.refuse()
+
+
 @app.command("schema")
 def schema_command(
-    what: Annotated[str, typer.Argument(help="messages, station or gateway.")] = "messages",
+    what: Annotated[str, typer.Argument(help="messages, station, gateway, or tables.")] = "messages",
+    write: Annotated[list[Path] | None, typer.Option(help="With tables: a page whose tables are renewed.")] = None,
 ) -> None:
-    """Print the JSON schema of the wire messages or of a configuration file."""
+    """Print the JSON schema of the wire messages or of a configuration file, or the tables of the documentation."""
+    from edge.commands import signals
     from edge.wire import messages
 
     schemas = {
@@ -195,9 +271,17 @@ def schema_command(
         "station": config.StationConfig.model_json_schema,
         "gateway": config.GatewayConfig.model_json_schema,
     }
-    if what not in schemas:
-        raise typer.BadParameter(f"{what!r} is none of {', '.join(schemas)}.")
-    print(json.dumps(schemas[what](), indent=1))
+    if what == "tables" and write:
+        for path in write:
+            print(f"{path}: {'changed' if signals.write(path) else 'is up to date'}")
+    elif what == "tables":
+        print(signals.everything())
+    elif what not in schemas:
+        raise typer.BadParameter(f"{what!r} is none of {', '.join(schemas)}, tables.")
+    elif write:
+        raise typer.BadParameter("--write belongs to tables.")
+    else:
+        print(json.dumps(schemas[what](), indent=1))
 
 
 @app.callback()

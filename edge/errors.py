@@ -13,6 +13,8 @@
     ├── WireError            a message that cannot be understood
     ├── PortBusy             an address that another process holds
     ├── DatasetError         a data set that cannot be trained on
+    ├── ControlError         a control command that cannot be delivered, or was refused
+    ├── CommissionError      a measurement of the line that cannot be right
     └── MissingExtra         an optional dependency that is not installed
 """
 
@@ -94,6 +96,18 @@ class DatasetError(EdgeError):
     """A data set that cannot be trained on or read."""
 
     exit_code = 10
+
+
+class ControlError(EdgeError):
+    """A control command that could not be delivered, or that was refused."""
+
+    exit_code = 12
+
+
+class CommissionError(EdgeError):
+    """A measurement of the line that cannot be made, or cannot be right."""
+
+    exit_code = 13
 
 
 class MissingExtra(EdgeError):

@@ -85,6 +85,7 @@ def running_line(
     recipe: str = RECIPE,
     frame: tuple[int, int, str] = (640, 512, "mono8"),
     limits: str = "",
+    plc: str = "",
     sabotage: str = "",
     which: str = "",
 ) -> Iterator[tuple[Line, Eye]]:
@@ -95,9 +96,10 @@ def running_line(
         plant: further options of the plant.
         package, recipe, frame: what the station inspects, with what.
         limits: TOML lines for the ``[line]`` sections.
+        plc: TOML lines for the gateway's ``[plc]`` section, and sections behind it.
         sabotage: replaces process ``which`` by one without a protection.
     """
-    with Line(MODELS / package, recipe, limits, frame) as line:
+    with Line(MODELS / package, recipe, limits, frame, plc) as line:
         options = ["--parts", str(parts), "--seed", "11", *plant]
         line.start_plant(*options, program=_program(sabotage) if which == "plant" else None)
         line.start_gateway(program=_program(sabotage) if which == "gateway" else None)

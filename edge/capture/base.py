@@ -164,9 +164,12 @@ class TriggerSource(Device):
     Attributes:
         epoch: the encoder's epoch, 32 bit.  It changes when the encoder's count starts anew; counts of different
             epochs must not be compared.  It is up to date as of the last return of ``open`` or ``wait``.
+        last_number: the newest number that the source has named, in an edge or otherwise, or None where it names none
+            but with edges.  While it is ahead of the edges that came, one was lost.
     """
 
     epoch: int = 0
+    last_number: int | None = None
 
     @abstractmethod
     def wait(self, timeout_s: float) -> Trigger | None:

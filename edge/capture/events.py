@@ -46,6 +46,13 @@ class EpochChanged:
 
 
 @dataclass(frozen=True)
+class TriggersLost:
+    """The eye has named ``last`` and no edge of that number came: it, and what lies before it, was lost."""
+
+    last: int
+
+
+@dataclass(frozen=True)
 class TriggerFault:
     """The trigger thread ended on an error."""
 
@@ -53,4 +60,4 @@ class TriggerFault:
 
 
 CaptureEvent = FrameArrived | FrameLost | FramesMissed | CaptureFault
-TriggerEvent = Trigger | EpochChanged | TriggerFault
+TriggerEvent = Trigger | TriggersLost | EpochChanged | TriggerFault

@@ -19,7 +19,9 @@ from edge.capture.events import (
     FramesMissed,
     TriggerEvent,
     TriggerFault,
+    TriggersLost,
 )
+from edge.clock import now_ns
 from edge.core.counter import delta
 from edge.core.part import FrameInfo
 from edge.core.pool import Frame, FramePool, Lease, Purpose
@@ -152,18 +154,30 @@ class CaptureThread(_Loop):
 
 
 class TriggerThread(_Loop):
-    """Posts each edge.  The owner opens the source before ``start``, and closes it after.
+    """Posts each edge, and tells of one that was lost even where no later edge shows it.
+
+    The owner opens the source before ``start``, and closes it after.
 
     Args:
         source: an open source.
         post: takes the events, from this thread; it must return at once.
+        patience_ns: how long an edge may stay behind its number before it counts as lost.
+        clock: gives monotonic nanoseconds.
     """
 
-    def __init__(self, source: TriggerSource, post: Callable[[TriggerEvent], None]) -> None:
+    def __init__(
+        self,
+        source: TriggerSource,
+        post: Callable[[TriggerEvent], None],
+        patience_ns: int,
+        clock: Callable[[], int] = now_ns,
+    ) -> None:
         super().__init__("trigger")
-        self._source = source
-        self._post = post
+        self._source, self._post = source, post
+        self._patience_ns, self._clock = patience_ns, clock
         self._epoch = source.epoch
+        self._number = source.last_number
+        self._ahead_ns: int | None = None
 
     def _step(self) -> None:
         trigger = self._source.wait(WAIT_S)
@@ -171,7 +185,22 @@ class TriggerThread(_Loop):
             self._epoch = self._source.epoch
             self._post(EpochChanged(self._epoch))
         if trigger is not None:
+            self._number, self._ahead_ns = trigger.number, None
             self._post(trigger)
+        else:
+            self._watch_for_lost()
+
+    def _watch_for_lost(self) -> None:
+        named = self._source.last_number
+        if named is None or self._number is None or delta(named, self._number) <= 0:
+            self._number, self._ahead_ns = named, None  # also where the counter began anew
+            return
+        now = self._clock()
+        if self._ahead_ns is None:
+            self._ahead_ns = now
+        if now - self._ahead_ns >= self._patience_ns:
+            self._number, self._ahead_ns = named, None
+            self._post(TriggersLost(named))
 
     def _fail(self, text: str) -> None:
         self._post(TriggerFault(text))

@@ -7,7 +7,8 @@ Eye, single part, JSON::
 
 Camera, two parts, JSON and raw pixels::
 
-    {"kind": "frame", "counter": f, "exposed_ns": ns, "width": w, "height": h, "color": "mono8" | "bgr8", "tag": t}
+    {"kind": "frame", "counter": f, "exposed_ns": ns, "width": w, "height": h, "color": "mono8" | "bgr8", "tag": t,
+     "count": c}                                          "count", of the encoder at the exposure, may be left out
     {"kind": "hello", "counter": last, "width": w, "height": h, "color": "mono8" | "bgr8"}    every 100 ms, no pixels
 
 Counters are unsigned 32 bit, times are this host's monotonic clock.
@@ -62,6 +63,7 @@ class _FrameHeader(msgspec.Struct, tag_field="kind", tag="frame", frozen=True):
     height: U32
     color: Color
     tag: Tag
+    count: U32 | None = None
 
 
 class _CameraHello(msgspec.Struct, tag_field="kind", tag="hello", frozen=True):
@@ -242,6 +244,7 @@ class PlantCamera(_PlantDevice, Camera):
             t1_ns=now_ns(),
             intact=same and received == into.nbytes and not extra,
             tag=header.tag,
+            count=header.count,
         )
 
 
@@ -258,14 +261,14 @@ class PlantTrigger(_PlantDevice, TriggerSource):
 
     Attributes:
         last_number: the newest number that the eye has named, in a trigger or a hello.  After ``open``, the first
-            trigger to come is the one after it; while it is ahead of the triggers received, one was lost.
+            trigger to come is the one after it.
         malformed: messages that could not be understood and were skipped.
     """
 
     def __init__(self, endpoint: str, lane: int = 0, hello_timeout_s: float = HELLO_TIMEOUT_S) -> None:
         super().__init__(("part eye", "trigger"), endpoint, _EYE_HWM, hello_timeout_s)
         self.epoch = 0
-        self.last_number = 0
+        self.last_number: int = 0
         self._lane = lane
 
     def wait(self, timeout_s: float) -> Trigger | None:

@@ -171,7 +171,7 @@ def _answer(endpoint: str) -> None:
                 )
                 send(router, peer, ack)
             elif isinstance(message, wire.Heartbeat):
-                send(router, peer, wire.GatewayBeat(beat=message.beat, plc_ok=True, count=0))
+                send(router, peer, wire.GatewayBeat(beat=message.beat, plc_ok=True, count=0, mode="auto"))
 
 
 def _grant(session: int, fail_safe: str) -> wire.Grant:

@@ -23,7 +23,7 @@ from edge.errors import EngineError
 from edge.model.golden import synthetic_frame
 from edge.model.package import ModelPackage, load_package
 from edge.realtime import settle
-from edge.station.build import Deciding, assembled, deciding, rules
+from edge.station.build import Deciding, assembled, deciding
 from edge.station.loop import Station
 from edge.wire.messages import PartRecord, decode_published
 
@@ -138,7 +138,7 @@ def allocated(config: StationConfig) -> int:
 def _decides(config: StationConfig, package: ModelPackage, engine: Engine, choice: Choice) -> Deciding:
     camera = config.camera
     shape = frame_shape(camera.width, camera.height, camera.color)
-    return Deciding(package, engine, choice, Inspector(package, engine, rules(config.recipe), shape, camera.color))
+    return Deciding(package, engine, choice, Inspector(package, engine, shape, camera.color))
 
 
 def _bare(engine: Engine, runs: int) -> NDArray[np.float64]:

@@ -9,7 +9,6 @@ from typing import Any
 from edge.config import GatewayConfig, StationConfig, load_any
 from edge.core import budget
 from edge.core.budget import Budget, Check
-from edge.engine.inspector import check_rules
 from edge.engine.select import choose
 from edge.model.package import load_package
 from edge.record import qualified
@@ -56,13 +55,15 @@ def check(path: Path) -> Report:
     if isinstance(config, GatewayConfig):
         numbers = budget.compute(config.line, config.actuator, config.plc_timing, ceiling_ms=float("inf"))
         found = budget.line_checks(numbers)
+        if config.plc.signal == "pulse":
+            found += budget.pulse_checks(numbers, config.pulse, config.plc_timing, config.heartbeat_ms)
         return Report(str(path), "gateway", config.line.digest(), "", numbers, tuple(found))
     return _station(path, config)
 
 
 def _station(path: Path, config: StationConfig) -> Report:
     package = load_package(Path(config.model.package))
-    check_rules(package.manifest, rules(config.recipe))
+    rules(config.recipe, package.manifest)
     choice = choose(package, config.model.engine, config.model.precision)
     camera = config.camera
     name = qualified.key(

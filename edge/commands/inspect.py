@@ -68,11 +68,12 @@ def inspect_folder(folder: Path, config: StationConfig) -> Iterator[Record]:
         camera = stack.enter_context(FolderCamera(folder, frame.width, frame.height, frame.color))
         decides = stack.enter_context(deciding(config))
         identity = Identity(decides.package.identity, decides.choice.engine, decides.choice.precision)
-        for name, verdict in _verdicts(camera, decides, config.limits.hang_ms):
+        for name, verdict in _verdicts(camera, decides, config):
             yield Record(name, verdict, identity)
 
 
-def _verdicts(camera: FolderCamera, decides: Deciding, hang_ms: float) -> Iterator[tuple[str, Verdict]]:
+def _verdicts(camera: FolderCamera, decides: Deciding, config: StationConfig) -> Iterator[tuple[str, Verdict]]:
+    rules, hang_ms = decides.rules(config.recipe), config.limits.hang_ms
     pool = FramePool(1, camera.shape, {Purpose.CAPTURE: 1, Purpose.INSPECTION: 1})
     results: SimpleQueue[Inspected] = SimpleQueue()
     inspect = InspectThread(decides.inspector, pool, results.put)
@@ -88,7 +89,7 @@ def _verdicts(camera: FolderCamera, decides: Deciding, hang_ms: float) -> Iterat
             verdict = CORRUPT
             if info.intact:
                 pool.hand_over(lease, Purpose.INSPECTION)
-                inspect.submit(info.counter, lease, NO_DEADLINE)
+                inspect.submit(info.counter, lease, NO_DEADLINE, rules)
                 verdict = _result(results, info.tag, hang_ms)
             pool.release(lease)
             yield info.tag, verdict

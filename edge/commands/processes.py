@@ -30,6 +30,8 @@ endpoint = "{folder}/trigger"
 package = "{package}"
 [gateway]
 endpoint = "{folder}/gateway"
+[control]
+path = "{path}/station.control"
 [telemetry]
 endpoint = "{folder}/telemetry"
 [line]
@@ -42,6 +44,10 @@ _GATEWAY = """\
 bind = "{folder}/gateway"
 [plc]
 port = {port}
+{plc}
+[control]
+path = "{path}/gateway.control"
+record = "{path}/gateway-commands.jsonl"
 [telemetry]
 endpoint = "{folder}/gateway-telemetry"
 [line]
@@ -61,6 +67,7 @@ class Line:
         recipe: the body of the ``[recipe]`` section, TOML.
         line: the body of the ``[line]`` sections, TOML; empty for the defaults.
         frame: (width, height, colour) of the plant's frames.
+        plc: more of the ``[plc]`` section of the gateway, and sections behind it, TOML.
 
     Use it as a context manager: leaving it ends every process and removes the folder.
     """
@@ -71,10 +78,11 @@ class Line:
         recipe: str,
         line: str = "",
         frame: tuple[int, int, str] = (640, 512, "mono8"),
+        plc: str = "",
     ) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="edge-")
         self.folder = Path(self._temporary.name)
-        self._package, self._recipe, self._line, self._frame = package, recipe, line, frame
+        self._package, self._recipe, self._line, self._frame, self._plc = package, recipe, line, frame, plc
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.modbus_port = 0
 
@@ -135,6 +143,7 @@ class Line:
         values = {
             "name": "station-1",
             "folder": f"ipc://{self.folder}",
+            "path": self.folder,
             "width": self._frame[0],
             "height": self._frame[1],
             "color": self._frame[2],
@@ -142,6 +151,7 @@ class Line:
             "line": self._line,
             "recipe": self._recipe,
             "port": self.modbus_port,
+            "plc": self._plc,
         }
         (self.folder / "station.toml").write_text(_STATION.format(**values))
         (self.folder / "gateway.toml").write_text(_GATEWAY.format(**values))

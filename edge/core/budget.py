@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil, floor
 
-from edge.config import ActuatorConfig, LineConfig, PlcTimingConfig
+from edge.config import ActuatorConfig, LineConfig, PlcTimingConfig, PulseConfig
 from edge.errors import BudgetError
 
 SERVICE_SHARE = 0.7
@@ -158,6 +158,29 @@ def line_checks(budget: Budget) -> list[Check]:
             )
         )
     return out
+
+
+def pulse_checks(budget: Budget, pulse: PulseConfig, timing: PlcTimingConfig, heartbeat_ms: float) -> list[Check]:
+    """Return the conditions under which the gateway itself may time the gate."""
+    tolerance = min(budget.tolerance_ms.values())
+    late_ms = (pulse.link_p999_ms or 0.0) + 2 * timing.scan_ms
+    watchdog_ms = pulse.output_watchdog_ms or 0.0
+    return [
+        Check(
+            "pulse",
+            f"{late_ms:.1f} ms (p99.9 of the link and two scans)",
+            f"< {tolerance:.1f} ms (gate tolerance)",
+            late_ms < tolerance,
+            'use plc.signal = "permit", or slow the line',
+        ),
+        Check(
+            "output watchdog",
+            f"{watchdog_ms:g} ms",
+            f">= {3 * heartbeat_ms:g} ms (three heartbeats) and <= {budget.period_ms:.1f} ms (one period)",
+            3 * heartbeat_ms <= watchdog_ms <= budget.period_ms,
+            "set the output's watchdog, or heartbeat_ms",
+        ),
+    ]
 
 
 def held(budget: Budget, name: str) -> Budget:

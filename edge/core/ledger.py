@@ -1,13 +1,14 @@
 """The part ledger: every trigger opens a part, and every part ends in exactly one outcome.
 
 Pure: no clock, no sockets, no threads.  The signal thread owns it and calls it with the time.  Whatever closes a part
-first closes it for good: a verdict, the timeout, a lost or ambiguous frame.  What comes later is counted as late.
+first closes it for good: a verdict, the timeout, its commit point, a lost or ambiguous frame.  What comes later is
+counted as late.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
 
 from edge.core.counter import delta, wrap
 from edge.core.outcome import CAUSES, Outcome
@@ -22,22 +23,32 @@ class PartLedger:
         timeout_ns: from T0 to the close without a verdict.
         frame_timeout_ns: from T0 to the close without a frame.
         part_counts: length of the inspected interval in encoder counts.
+        commit_counts: from the part's count to its commit point.
+        match_counts: how far two readings of the count of one part may differ.
 
     Attributes:
         triggers: parts opened so far, those of lost triggers included.
         outcomes, causes: closed parts by outcome and by cause.
         late: results that came for a part already closed.
-        unknown_triggers: trigger edges at or below the highest number seen: re-passes, or a foreign counter.
+        unknown_triggers: trigger edges at or below the highest number seen: doubled, or of a foreign counter.
         jumps: jumps of the trigger counter too large to be lost triggers.
     """
 
-    def __init__(self, capacity: int, timeout_ns: int, frame_timeout_ns: int, part_counts: int) -> None:
+    def __init__(
+        self,
+        capacity: int,
+        timeout_ns: int,
+        frame_timeout_ns: int,
+        part_counts: int,
+        commit_counts: int,
+        match_counts: int,
+    ) -> None:
         self._capacity = capacity
-        self._timeout_ns = timeout_ns
-        self._frame_timeout_ns = frame_timeout_ns
-        self._part_counts = part_counts
+        self._timeout_ns, self._frame_timeout_ns = timeout_ns, frame_timeout_ns
+        self._part_counts, self._commit_counts, self._match_counts = part_counts, commit_counts, match_counts
         self._open: dict[int, Part] = {}
         self._highest: int | None = None
+        self._known: deque[int] = deque(maxlen=capacity)  # counts of the last parts, to recognise a re-pass
         self.triggers = 0
         self.outcomes: Counter[str] = Counter({o.value: 0 for o in Outcome})
         self.causes: Counter[str] = Counter()
@@ -64,12 +75,14 @@ class PartLedger:
     def resynchronise(self) -> None:
         """Forget the highest number: the next trigger's counter is taken as it comes (a new session of the PLC)."""
         self._highest = None
+        self._known.clear()
 
-    def open(self, trigger: Trigger, recipe: str, now_ns: int) -> list[Part]:
+    def open(self, trigger: Trigger, recipe: str, now_ns: int, misplaced: bool = False) -> list[Part]:
         """Open a part for ``trigger``.  Return the parts that this closes at once, in order of number.
 
         Numbers that the counter skipped become parts too, closed as ``trigger_lost``.  A trigger whose timeout has
-        passed, or for which there is no room, closes at once.  One at or below the highest number opens nothing.
+        passed, for which there is no room, or that is ``misplaced`` (behind the belt's high-water count, or without a
+        count where the eye should have latched one) closes at once.  One at or below the highest number opens nothing.
         """
         closed: list[Part] = []
         jumped = False
@@ -83,20 +96,47 @@ class PartLedger:
                 return closed
             jumped = step > self._capacity
             self.jumps += jumped
-            for lost in (self._lost(trigger, n) for n in range(1, 1 if jumped else step)):
-                if lost.number not in self._open:
-                    closed.append(self._close_new(lost, recipe, "trigger_lost", now_ns))
+            if not jumped:
+                closed += self.lose(wrap(trigger.number - 1), recipe, trigger.t0_ns, now_ns)
         self._highest = trigger.number
-        if jumped or trigger.t0_ns > now_ns:  # a T0 in the future is on another clock
-            closed.append(self._close_new(trigger, recipe, "not_synchronised", now_ns))
-        elif now_ns >= trigger.t0_ns + self._timeout_ns:
-            closed.append(self._close_new(trigger, recipe, "trigger_late", now_ns))
-        elif len(self._open) >= self._capacity:
-            closed.append(self._close_new(trigger, recipe, "too_many_open", now_ns))
+        cause = self._refusal(trigger, jumped, misplaced, now_ns)
+        part = self._part(trigger, recipe)
+        self.triggers += 1
+        if cause:
+            closed.append(self._book(part, Verdict(Outcome.NO_DECISION, cause), now_ns))
         else:
-            self._open[trigger.number] = self._part(trigger, recipe)
-            self.triggers += 1
+            self._open[trigger.number] = part
+        if trigger.count is not None and not misplaced:
+            self._known.append(trigger.count)
         return closed
+
+    def lose(self, last: int, recipe: str, t0_ns: int, now_ns: int) -> list[Part]:
+        """Open and close, as ``trigger_lost``, the parts after the highest number up to ``last``; return them.
+
+        Nobody knows their counts, so no message can name them to the gateway.  Where no number has been seen yet, or
+        the distance is no gap but a jump, nothing is known to be lost: ``last`` may lie before the ledger's time.
+        """
+        if self._highest is None or not 0 < delta(last, self._highest) < self._capacity:
+            return []
+        closed = []
+        while self._highest != last:
+            self._highest = wrap(self._highest + 1)
+            if self._highest not in self._open:
+                self.triggers += 1
+                part = self._part(Trigger(self._highest, None, t0_ns), recipe)
+                closed.append(self._book(part, Verdict(Outcome.NO_DECISION, "trigger_lost"), now_ns))
+        return closed
+
+    def locate(self, number: int, count: int, now_ns: int, misplaced: bool = False) -> Part | None:
+        """Give an open part the count that came after its trigger.  Return the part where this closes it."""
+        part = self._open.get(number)
+        if part is None:
+            return None
+        self._place(part, count)
+        if misplaced:
+            return self.fail(number, self._misplacement(count), now_ns)
+        self._known.append(count)
+        return None
 
     def attach(self, number: int, info: FrameInfo) -> Part | None:
         """Give an open part its frame.  None where the part is closed (counted late) or has one."""
@@ -109,64 +149,99 @@ class PartLedger:
         part.frame = info
         return part
 
-    def close(self, number: int, verdict: Verdict, now_ns: int) -> Part | None:
+    def close(self, number: int, verdict: Verdict, now_ns: int, count_at_most: int | None = None) -> Part | None:
         """Close a part with ``verdict``.  None where it is closed already: the result is late and changes nothing.
 
-        A verdict that comes at or after the part's deadline is late too, even where the timer has not yet fired: the
-        deadline decides, not the order in which a busy thread looks.
+        A verdict that comes at or after the part's deadline, or when the belt may have come to its commit point, is
+        late too, even where the timer has not yet fired: the limit decides, not the order in which a busy thread looks.
         """
         part = self._open.get(number)
         if part is None:
             self.late += 1
             return None
-        if now_ns >= part.deadline_ns and verdict.outcome is not Outcome.NO_DECISION:
-            self.late += 1
-            verdict = Verdict(Outcome.NO_DECISION, "compute_timeout")
+        if verdict.outcome is not Outcome.NO_DECISION:
+            cause = "compute_timeout" if now_ns >= part.deadline_ns else self._passed(part, count_at_most)
+            if cause:
+                self.late += 1
+                verdict = Verdict(Outcome.NO_DECISION, cause)
         return self._close(part, verdict, now_ns)
 
     def fail(self, number: int, cause: str, now_ns: int) -> Part | None:
         """Close a part as NO_DECISION for ``cause``; None where it is closed already."""
         return self.close(number, Verdict(Outcome.NO_DECISION, cause), now_ns) if number in self._open else None
 
-    def expire(self, now_ns: int) -> list[Part]:
-        """Close every part whose deadline has come."""
+    def expire(self, now_ns: int, count_at_most: int | None = None) -> list[Part]:
+        """Close every part whose deadline has come, or whose commit point the belt may have reached.
+
+        Args:
+            now_ns: the time.
+            count_at_most: the count that the belt has reached at most, or None where nobody knows.
+        """
         closed = []
         for part in self:
-            if now_ns >= part.deadline_ns:
-                cause = "frame_missing" if part.frame is None else "compute_timeout"
-            elif part.frame is None and now_ns >= part.frame_deadline_ns:
-                cause = "frame_missing"
+            waits = part.frame is None
+            if now_ns >= (part.frame_deadline_ns if waits else part.deadline_ns):
+                cause = "frame_missing" if waits else "compute_timeout"
             else:
-                continue
-            closed.append(self._close(part, Verdict(Outcome.NO_DECISION, cause), now_ns))
+                cause = self._passed(part, count_at_most)
+            if cause:
+                closed.append(self._close(part, Verdict(Outcome.NO_DECISION, cause), now_ns))
         return closed
 
     def drain(self, cause: str, now_ns: int) -> list[Part]:
         """Close all open parts as NO_DECISION for ``cause``."""
         return [self._close(part, Verdict(Outcome.NO_DECISION, cause), now_ns) for part in self]
 
-    def next_deadline_ns(self) -> int | None:
-        """Return when ``expire`` next has something to do, or None."""
-        return min((p.deadline_ns if p.frame else p.frame_deadline_ns for p in self._open.values()), default=None)
+    def next_deadline_ns(self, earliest_ns: Callable[[int], int | None] | None = None) -> int | None:
+        """Return when ``expire`` next has something to do, or None.
+
+        Args:
+            earliest_ns: says when the belt can first reach a count; without it, commit points are left out.
+        """
+        due: list[int] = []
+        for part in self._open.values():
+            due.append(part.frame_deadline_ns if part.frame is None else part.deadline_ns)
+            if earliest_ns is not None and part.commit_count is not None:
+                commit_ns = earliest_ns(part.commit_count)
+                if commit_ns is not None:
+                    due.append(commit_ns)
+        return min(due) if due else None
+
+    def _refusal(self, trigger: Trigger, jumped: bool, misplaced: bool, now_ns: int) -> str:
+        """Return why the part of ``trigger`` must close at once, or "" where it need not."""
+        if jumped or trigger.t0_ns > now_ns:  # a T0 in the future is on another clock
+            return "not_synchronised"
+        if misplaced:
+            return self._misplacement(trigger.count)
+        if now_ns >= trigger.t0_ns + self._timeout_ns:
+            return "trigger_late"
+        return "too_many_open" if len(self._open) >= self._capacity else ""
+
+    def _misplacement(self, count: int | None) -> str:
+        known = count is not None and any(abs(delta(count, other)) <= self._match_counts for other in self._known)
+        return "re_pass" if known else "unknown_position"
+
+    def _passed(self, part: Part, count_at_most: int | None) -> str:
+        if part.commit_count is None or count_at_most is None:
+            return ""
+        return "commit_passed" if delta(count_at_most, part.commit_count) >= 0 else ""
 
     def _part(self, trigger: Trigger, recipe: str) -> Part:
         deadline = trigger.t0_ns + self._timeout_ns
-        return Part(
+        part = Part(
             trigger=trigger,
             recipe=recipe,
-            count_interval=(wrap(trigger.count - self._part_counts), trigger.count),
             deadline_ns=deadline,
             frame_deadline_ns=min(deadline, trigger.t0_ns + self._frame_timeout_ns),
         )
+        if trigger.count is not None:
+            self._place(part, trigger.count)
+        return part
 
-    def _lost(self, later: Trigger, step: int) -> Trigger:
-        # Its own count was never latched here; the later trigger's stands in, and no permit can follow from it.
-        assert self._highest is not None
-        return Trigger(wrap(self._highest + step), later.count, later.t0_ns, later.lane, later.gate)
-
-    def _close_new(self, trigger: Trigger, recipe: str, cause: str, now_ns: int) -> Part:
-        self.triggers += 1
-        return self._book(self._part(trigger, recipe), Verdict(Outcome.NO_DECISION, cause), now_ns)
+    def _place(self, part: Part, count: int) -> None:
+        part.count = count
+        part.count_interval = (wrap(count - self._part_counts), count)
+        part.commit_count = wrap(count + self._commit_counts)
 
     def _close(self, part: Part, verdict: Verdict, now_ns: int) -> Part:
         if verdict.cause not in CAUSES or CAUSES[verdict.cause].outcome is not verdict.outcome:

@@ -13,6 +13,9 @@ from enum import Enum
 from edge.core.counter import delta, wrap
 from edge.core.part import FrameInfo
 
+_SKIPPED = 8
+"""Edges of closed parts that are remembered: more than can lie within one window."""
+
 
 class Kind(Enum):
     """What was found for a frame."""
@@ -45,6 +48,7 @@ class Matcher:
     def __init__(self, early_ns: int, late_ns: int, sync_pairs: int, hold: int = 4) -> None:
         self._early, self._late, self._sync_pairs, self._hold = early_ns, late_ns, sync_pairs, hold
         self._waiting: dict[int, int] = {}  # part number -> T0, for parts that still lack a frame
+        self._skipped: dict[int, int] = {}  # part number -> T0, of the last parts that were closed as they came
         self._held: list[FrameInfo] = []
         self._highest: int | None = None
         self._offset: int | None = None
@@ -63,6 +67,25 @@ class Matcher:
     def trigger(self, number: int, t0_ns: int) -> list[Match]:
         """Take a new part; return what is now known of frames that had come before it."""
         self._waiting[number] = t0_ns
+        return self._ask_again(number)
+
+    def skip(self, number: int, t0_ns: int | None = None) -> list[Match]:
+        """Take a part that needs no frame, as it is closed already: its frame is a stray.
+
+        Args:
+            number: of the part.
+            t0_ns: of its edge, or None where that is lost too.
+
+        Returns:
+            What is now known of frames that had come before.
+        """
+        if t0_ns is not None:
+            self._skipped[number] = t0_ns
+            if len(self._skipped) > _SKIPPED:
+                del self._skipped[next(iter(self._skipped))]
+        return self._ask_again(number)
+
+    def _ask_again(self, number: int) -> list[Match]:
         self._highest = number
         held, self._held = self._held, []
         return [m for info in held if (m := self.frame(info)).kind is not Kind.HELD]
@@ -73,6 +96,8 @@ class Matcher:
 
     def expire(self, before_ns: int) -> list[FrameInfo]:
         """Give up held frames that were complete before ``before_ns``."""
+        if not self._held:
+            return []
         gone = [info for info in self._held if info.t1_ns < before_ns]
         self._held = [info for info in self._held if info.t1_ns >= before_ns]
         return gone
@@ -86,16 +111,25 @@ class Matcher:
 
     def _find(self, info: FrameInfo) -> Match:
         stamp = info.t1_ns if info.exposed_ns is None else info.exposed_ns
-        fits = [n for n, t0 in self._waiting.items() if -self._early <= stamp - t0 <= self._late]
+        fits = self._fitting(self._waiting, stamp)
+        skipped = self._fitting(self._skipped, stamp) if self._skipped else []
         if self._offset is None:
-            return self._learn(info, fits)
+            if not skipped:
+                return self._learn(info, fits)
+            self._candidate, self._votes = None, 0
+            return Match(Kind.AMBIGUOUS if fits else Kind.STRAY, info, tuple(fits))
         expected = wrap(info.counter + self._offset)
         if expected in fits:
             return Match(Kind.MATCHED, info, (expected,))
+        if expected in skipped:
+            return Match(Kind.STRAY, info)
         if fits or expected in self._waiting:  # counter and time contradict each other
             self.resynchronise()
             return Match(Kind.AMBIGUOUS, info, tuple(dict.fromkeys([*fits, *self._known(expected)])))
         return self._later_or_stray(info, expected)
+
+    def _fitting(self, parts: dict[int, int], stamp: int) -> list[int]:
+        return [n for n, t0 in parts.items() if -self._early <= stamp - t0 <= self._late]
 
     def _learn(self, info: FrameInfo, fits: list[int]) -> Match:
         if not fits:

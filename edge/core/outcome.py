@@ -58,6 +58,15 @@ CAUSES: dict[str, Cause] = {
         Cause("rule", Outcome.REJECT, "A rule of the recipe fired.", ""),
         Cause("trigger_lost", _N, "The trigger counter jumped over this part.", "Check the trigger link and its load."),
         Cause("trigger_late", _N, "The trigger arrived after its own timeout.", "Check the trigger link and its load."),
+        Cause(
+            "re_pass", _N, "The belt ran backwards, and the part met the eye again.", "Clear the belt; see its drive."
+        ),
+        Cause(
+            "unknown_position",
+            _N,
+            "The part's count is missing, or lies behind the furthest and is no known part's.",
+            "Check encoder, position.source, and whether the belt ran backwards.",
+        ),
         Cause("frame_missing", _N, "No frame came for this trigger.", "Check camera, cable and trigger wiring."),
         Cause("frame_corrupt", _N, "The frame was short or damaged.", "Check the camera's cable and network buffers."),
         Cause("frame_ambiguous", _N, "The frame could belong to another part.", "Check trigger and frame counters."),
@@ -75,6 +84,12 @@ CAUSES: dict[str, Cause] = {
             "saturated", _N, "More candidates than the network can list.", "Check light and focus; raise the scores."
         ),
         Cause("compute_timeout", _N, "No verdict before the deadline.", "Run edge bench overhead; check the load."),
+        Cause(
+            "commit_passed",
+            _N,
+            "No verdict before the belt may have passed the commit point.",
+            "Use a faster engine or a slower line; see edge check.",
+        ),
         Cause("station_stopping", _N, "The station was shut down with the part open.", ""),
     )
 }

@@ -13,13 +13,13 @@ class Trigger:
 
     Attributes:
         number: the eye's own counter, 32 bit; it is the part number.
-        count: encoder count latched in hardware at the edge, 32 bit.
+        count: encoder count latched in hardware at the edge, 32 bit, or None where the eye latches none.
         t0_ns: when the edge came, on this host's monotonic clock.
         lane, gate: where the part travels and which gate it meets.
     """
 
     number: int
-    count: int
+    count: int | None
     t0_ns: int
     lane: int = 0
     gate: int = 0
@@ -35,6 +35,7 @@ class FrameInfo:
         t1_ns: when the frame was complete in memory.
         intact: False for a short or damaged frame.
         tag: an opaque physical mark copied to telemetry alone, by which a referee recognises the frame.
+        count: encoder count latched at the exposure, 32 bit, where the camera puts it into the frame's metadata.
     """
 
     counter: int
@@ -42,6 +43,7 @@ class FrameInfo:
     t1_ns: int
     intact: bool = True
     tag: str = ""
+    count: int | None = None
 
 
 @dataclass(frozen=True)
@@ -83,17 +85,21 @@ class Part:
         trigger: the edge that opened it.
         views: how many frames it needs (one camera today; the model carries more).
         recipe: the recipe in force when it was triggered.
-        count_interval: encoder counts (first, last) of the surface that it covers.
         deadline_ns: when it closes without a verdict.
         frame_deadline_ns: when it closes without a frame.
+        count: encoder count of its edge, or None while nobody has told it.
+        count_interval: encoder counts (first, last) of the surface that it covers, as soon as its count is known.
+        commit_count: where the belt must not be before its verdict has left, as soon as its count is known.
         t2_ns, t3_ns: when it closed, and when that was sent.
     """
 
     trigger: Trigger
     recipe: str
-    count_interval: tuple[int, int]
     deadline_ns: int
     frame_deadline_ns: int
+    count: int | None = None
+    count_interval: tuple[int, int] | None = None
+    commit_count: int | None = None
     views: int = 1
     frame: FrameInfo | None = None
     verdict: Verdict | None = None

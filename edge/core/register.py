@@ -7,96 +7,21 @@ session, for a part triggered after the fence.  Everything else ends in a dispos
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
+from edge.core.armed import Armed
+from edge.core.belt import Belt
 from edge.core.counter import delta, wrap
 from edge.core.outcome import Disposition, Outcome
+from edge.core.session import Decision, Geometry, Permit, Session
+from edge.core.slots import Counts, Ended, Slot, Waiting
 
 D = Disposition
 
 _FENCE_AGE = 1 << 30
 
-
-@dataclass(frozen=True)
-class Geometry:
-    """Distances in encoder counts: trigger to gate, trigger to the gateway's commit point, one pitch, and how far two
-    readings of the count of one part may differ."""
-
-    gate: int
-    commit: int
-    pitch: int
-    match: int
-
-
-@dataclass(frozen=True)
-class Session:
-    """Under what permits are given.  ``station`` is 0 while no station holds the lane."""
-
-    plc: int
-    gateway: int
-    station: int
-    epoch: int
-    fence: int
-
-
-@dataclass(frozen=True)
-class Permit:
-    """The right of one part to pass the gate, honoured once."""
-
-    number: int
-    count: int
-    session: Session
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What became of a message or of a part.
-
-    Attributes:
-        number: of the part.
-        disposition: see ``Disposition``.
-        permit: to be written to the PLC, for an accepted PASS alone.
-        answers: True where this answers a verdict, so that the station is told.
-    """
-
-    number: int
-    disposition: Disposition
-    permit: Permit | None = None
-    answers: bool = False
-
-
-@dataclass
-class _Slot:
-    """A part that the PLC has counted and that has not ended.  ``permitted``: its permit is on the way to the PLC."""
-
-    count: int
-    announced: bool = False
-    verdict: Outcome | None = None
-    permitted: bool = False
-
-
-@dataclass(frozen=True)
-class _Waiting:
-    """A verdict for a part that the PLC has not counted yet, as far as has been read."""
-
-    session: int
-    count: int
-    outcome: Outcome
-
-
-@dataclass
-class Counts:
-    """Cumulative.  ``plc_triggers = announced + unannounced + (pending, not announced)``, and ``plc_triggers =
-    permitted + rejected + pending``."""
-
-    plc_triggers: int = 0
-    announced: int = 0
-    unannounced: int = 0
-    permitted: int = 0
-    executed: int = 0
-    rejected: Counter[str] = field(default_factory=Counter)
-    dispositions: Counter[str] = field(default_factory=lambda: Counter({d.value: 0 for d in Disposition}))
+_COUNTED_AT_THE_END = (D.UNANSWERED, D.UNANNOUNCED)
+"""Dispositions of parts that no message asks about; the others are counted with their answer."""
 
 
 class Register:
@@ -106,6 +31,15 @@ class Register:
         geometry: of the line.
         gateway_session: this gateway's present session, non-zero.
         waiting: most verdicts and announcements held for parts that the PLC has not been seen to count.
+
+    Attributes:
+        session: the present one.
+        counts: cumulative.
+        armed: permits that the PLC holds.
+        withheld: no PASS leads to a permit, whatever it says (mode inspect-only, a latched fault).
+        bypass: every part that the PLC counts gets a permit, uninspected.
+        ambiguous: why identity is in doubt, or "".  Whoever reads it re-synchronises and clears it.
+        ended: (number, how) of parts as they end, for whoever watches them; taken with ``take_ended``.
     """
 
     def __init__(self, geometry: Geometry, gateway_session: int, waiting: int = 32) -> None:
@@ -114,32 +48,44 @@ class Register:
         self._most = 4 * (geometry.commit // max(1, geometry.pitch) + waiting)
         self.session = Session(0, gateway_session, 0, 0, 0)
         self.counts = Counts()
-        self._slots: dict[int, _Slot] = {}
-        self._ended: dict[int, Disposition] = {}  # the last few, to tell late and doubled messages from unknown ones
+        self.armed = Armed(geometry.gate + 2 * geometry.pitch)
+        self.withheld = self.bypass = False
+        self.ambiguous = ""
+        self._slots: dict[int, Slot] = {}
+        self._ended: dict[int, Ended] = {}
+        self._news: list[tuple[int, str]] = []
         self._announced: dict[int, int] = {}
-        self._waiting: dict[int, _Waiting] = {}
+        self._waiting: dict[int, Waiting] = {}
         self._highest: int | None = None
+        self._belt = Belt(geometry)
+        self._newest: tuple[int, int] | None = None  # number and count of the last part counted
 
     @property
     def pending(self) -> int:
         """Parts counted by the PLC that have not ended."""
         return len(self._slots)
 
-    def reconciles(self) -> bool:
-        """True while both equations of ``Counts`` hold."""
-        c = self.counts
-        open_unannounced = sum(not s.announced for s in self._slots.values())
-        return (
-            c.plc_triggers == c.announced + c.unannounced + open_unannounced
-            and c.plc_triggers == c.permitted + sum(c.rejected.values()) + self.pending
-        )
-
-    # -- sessions ---------------------------------------------------------------------------------------------------
-
     @property
     def highest(self) -> int | None:
         """The highest part number that the PLC was seen to count, or None before the first."""
         return self._highest
+
+    def reconciles(self) -> bool:
+        """True while both equations of ``Counts`` hold, and every permit is accounted for."""
+        c, a = self.counts, self.armed
+        open_unannounced = sum(not s.announced for s in self._slots.values())
+        return (
+            c.plc_triggers == c.announced + c.unannounced + open_unannounced
+            and c.plc_triggers == a.taken + sum(c.rejected.values()) + self.pending
+            and a.taken == a.executed + sum(a.voided.values()) + len(a)
+        )
+
+    def take_ended(self) -> list[tuple[int, str]]:
+        """Return the parts that have ended since the last call, and how: "permitted", or why rejected."""
+        news, self._news = self._news, []
+        return news
+
+    # -- sessions ---------------------------------------------------------------------------------------------------
 
     def suspend(self) -> None:
         """Something is in doubt: no part keeps a claim, and no station holds the lane."""
@@ -154,15 +100,19 @@ class Register:
         register last heard of it are booked as lost; what was counted before it first did is nobody's.
         """
         self.suspend()
-        if self._highest is not None and plc == self.session.plc:
+        same_plc = plc == self.session.plc
+        if self._highest is not None and same_plc:
             self._count_unread(delta(last_part, self._highest), "session_lost")
+        if not same_plc or epoch != self.session.epoch:
+            self._void(self.armed.forget("session_lost"))
         self.session = Session(plc, gateway, 0, epoch, self.session.fence)
-        self._highest = last_part
+        self._belt.restart()
+        self._highest, self._newest = last_part, None
         self._ended.clear()
 
     def fence(self, count: int) -> int:
-        """Return the fence of a session granted at ``count``: trigger-to-gate and one pitch ahead."""
-        return wrap(count + self._g.gate + self._g.pitch)
+        """Return the count at which every part that is on the belt at ``count`` has met the gate."""
+        return self._belt.fence(count)
 
     def grant(self, station: int, count: int) -> Session:
         """Give the lane to a station session; parts on the belt stay behind the fence."""
@@ -177,13 +127,25 @@ class Register:
         self._announced.clear()
         self._waiting.clear()
 
-    # -- events -----------------------------------------------------------------------------------------------------
+    # -- the belt and its parts -------------------------------------------------------------------------------------
+
+    def moved(self, count: int) -> None:
+        """Take the belt's reading, after the parts that were counted before it.
+
+        A belt that goes back by more than the backlash carries parts to places where they cannot be followed: those
+        that have no permit get none.  The PLC withdraws the permits that it holds.
+        """
+        if self._belt.moved(count):
+            for number in list(self._slots):
+                self._end(number, "reversed", D.VOIDED)
 
     def plc_part(self, number: int, count: int, count_now: int) -> Decision | None:
         """Take a part that the PLC has counted at ``count``; known and older numbers are ignored.
 
+        An edge behind the furthest that the belt has come is a part that comes again, or nobody's: it has no claim.
+
         Returns:
-            The answer to a verdict that was waiting for this part, if there was one.
+            The answer to a verdict that was waiting for this part, or the permit of a bypass, if there is one.
         """
         if self._highest is not None and delta(number, self._highest) <= 0:
             return None
@@ -192,14 +154,19 @@ class Register:
         self._make_room()
         self._highest = number
         self.counts.plc_triggers += 1
-        slot = self._slots[number] = _Slot(count)
+        slot = self._slots[number] = Slot(count)
         announced = self._announced.pop(number, None)
         waiting = self._waiting.pop(number, None)
-        if announced is not None and self._agree(announced, count):
-            self._mark_announced(slot)
-        if waiting is None:
-            return None
-        return self.verdict(waiting.session, number, waiting.count, waiting.outcome, count_now)
+        if self._belt.is_behind(count):
+            cause = "re_pass" if self._is_known(count) else "unknown_position"
+            self._end(number, cause, D.UNKNOWN, answered=waiting is not None)
+            return self._answer(number, D.UNKNOWN) if waiting is not None else None
+        self._keep_distance(number, slot)
+        if announced is not None:
+            self.announce(self.session.station, number, announced)
+        if waiting is not None:
+            return self.verdict(waiting.session, number, waiting.count, waiting.outcome, count_now)
+        return self._let_through(number, slot, count_now) if self.bypass else None
 
     def announce(self, session: int, number: int, count: int) -> None:
         """Note that the station has opened a part."""
@@ -207,10 +174,13 @@ class Register:
             self.counts.dispositions[D.OLD_SESSION.value] += 1
             return
         slot = self._slots.get(number)
-        if slot is not None and self._agree(count, slot.count):
+        if slot is None:
+            if self._is_ahead(number) and len(self._announced) < self._room:
+                self._announced[number] = count
+        elif self._belt.agree(count, slot.count):
             self._mark_announced(slot)
-        elif self._is_ahead(number) and len(self._announced) < self._room:
-            self._announced[number] = count
+        else:
+            self._doubt(number, count, answered=False)
 
     def verdict(self, session: int, number: int, count: int, outcome: Outcome, count_now: int) -> Decision:
         """Take the station's word on a part.
@@ -229,19 +199,22 @@ class Register:
         slot = self._slots.get(number)
         if slot is None:
             return self._without_slot(session, number, count, outcome)
-        if not self._agree(count, slot.count):
-            return self._answer(number, D.UNKNOWN)
-        if slot.verdict is not None:
+        if not self._belt.agree(count, slot.count):
+            self._doubt(number, count, answered=True)
+            return self._answer(number, D.AMBIGUOUS)
+        if slot.permitted:
             return self._answer(number, D.DUPLICATE)
         self._mark_announced(slot)
-        slot.verdict = outcome
-        if self._past_commit(slot.count, count_now):
+        if self._belt.past_commit(slot.count, count_now):
             return self._refuse(number, D.LATE)
         if outcome is not Outcome.PASS:
-            self._end(number, outcome.value.lower(), D.ACCEPTED)
-            return self._answer(number, D.ACCEPTED)
-        if self._before_fence(slot.count):
+            return self._refuse(number, D.ACCEPTED, outcome.value.lower())
+        if self._belt.before_fence(slot.count, self.session.fence):
             return self._refuse(number, D.FENCED)
+        if slot.barred:
+            return self._refuse(number, D.COLLATERAL)
+        if self.withheld:
+            return self._refuse(number, D.UNPERMITTED, "withheld")
         slot.permitted = True
         return self._answer(number, D.ACCEPTED, Permit(number, slot.count, self.session))
 
@@ -250,27 +223,35 @@ class Register:
         self._trail_fence(count_now)
         decisions = []
         for number, slot in list(self._slots.items()):
-            if self._past_commit(slot.count, count_now) and not slot.permitted:
+            if not self._belt.past_commit(slot.count, count_now):
+                break  # the parts lie in order
+            if not slot.permitted:
                 disposition = D.UNANSWERED if slot.announced else D.UNANNOUNCED
                 self._end(number, disposition.value.lower(), disposition)
                 decisions.append(Decision(number, disposition))
         for number, waiting in list(self._waiting.items()):
-            if self._past_commit(waiting.count, count_now):
+            if self._belt.past_commit(waiting.count, count_now):
                 del self._waiting[number]
                 decisions.append(self._answer(number, D.UNKNOWN))
         for number, count in list(self._announced.items()):
-            if self._past_commit(count, count_now):
+            if self._belt.past_commit(count, count_now):
                 del self._announced[number]
                 self.counts.dispositions[D.UNKNOWN.value] += 1
+        for number in self.armed.overdue(self._belt.reading):
+            self.voided(number, "no_word")
         return decisions
+
+    # -- permits ----------------------------------------------------------------------------------------------------
 
     def permit_written(self, number: int) -> None:
         """Note that the PLC armed the permit: the part has ended as permitted."""
         slot = self._slots.get(number)
         if slot is not None and slot.permitted:
             del self._slots[number]
-            self.counts.permitted += 1
-            self._remember(number, D.ACCEPTED)
+            self.armed.take(number, slot.count)
+            self._remember(number, Ended(D.ACCEPTED, slot.count, answered=True), "permitted")
+            if not slot.announced:
+                self.counts.unannounced += 1
 
     def permit_failed(self, number: int, cause: str = "unwritten") -> Decision | None:
         """Note that a permit could not be written, or was refused for ``cause``: the part has no permit."""
@@ -283,32 +264,57 @@ class Register:
 
     def has_passed(self, permit: Permit, count_now: int) -> bool:
         """True once the permit's part has met the gate."""
-        return delta(count_now, wrap(permit.count + self._g.gate)) > 0
+        return self._belt.past_gate(permit.count, count_now)
 
-    def executed(self, number: int) -> Decision:
-        """Note that the PLC opened the gate for a permitted part."""
-        self.counts.executed += 1
-        self.counts.dispositions[D.EXECUTED.value] += 1
-        return Decision(number, D.EXECUTED)
+    def executed(self, number: int) -> bool:
+        """Note that the PLC opened the gate for a permitted part.  False where that is known, or it had no permit."""
+        self.permit_written(number)  # executed before its echo was read
+        done = self.armed.execute(number)
+        self.counts.dispositions[D.EXECUTED.value] += done
+        return done
+
+    def voided(self, number: int, cause: str) -> None:
+        """Note that the PLC withdrew a permit that it had armed."""
+        self.permit_written(number)
+        if self.armed.void(number, cause):
+            self._void([number])
 
     # -- details ----------------------------------------------------------------------------------------------------
 
-    def _agree(self, a: int, b: int) -> bool:
-        return abs(delta(a, b)) <= self._g.match
+    def _is_known(self, count: int) -> bool:
+        return any(self._belt.agree(count, known.count) for known in self._ended.values())
 
-    def _before_fence(self, count: int) -> bool:
-        return delta(wrap(count + self._g.gate), self.session.fence) < 0
-
-    def _past_commit(self, count: int, count_now: int) -> bool:
-        return delta(count_now, wrap(count + self._g.commit)) > 0
+    def _is_ahead(self, number: int) -> bool:
+        return self._highest is not None and delta(number, self._highest) > 0
 
     def _trail_fence(self, count_now: int) -> None:
         """Let an old fence follow the belt: at half the counter's range, far ahead and long past look alike."""
         if self.session.station and delta(count_now, self.session.fence) >= _FENCE_AGE:
             self.session = replace(self.session, fence=wrap(count_now - self._g.gate))
 
-    def _is_ahead(self, number: int) -> bool:
-        return self._highest is not None and delta(number, self._highest) > 0
+    def _keep_distance(self, number: int, slot: Slot) -> None:
+        """Bar a part and its forerunner that the gate cannot tell apart."""
+        before, self._newest = self._newest, (number, slot.count)
+        if before is not None and abs(delta(slot.count, before[1])) < self._g.spacing:
+            self.counts.crowded += 1
+            slot.barred = True
+            if (neighbour := self._slots.get(before[0])) is not None:
+                neighbour.barred = True
+
+    def _let_through(self, number: int, slot: Slot, count_now: int) -> Decision | None:
+        belt = self._belt
+        fenced = belt.before_fence(slot.count, self.session.fence)
+        if fenced or slot.barred or self.session.station == 0 or belt.past_commit(slot.count, count_now):
+            return None
+        slot.permitted = True
+        return Decision(number, D.ACCEPTED, Permit(number, slot.count, self.session))
+
+    def _doubt(self, number: int, count: int, answered: bool) -> None:
+        """Number and count name different parts: none of them may pass, and identity must be found anew."""
+        self.ambiguous = f"the station places part {number} at count {count}, and the PLC does not"
+        for candidate, slot in list(self._slots.items()):
+            if candidate == number or self._belt.agree(count, slot.count):
+                self._end(candidate, "ambiguous", D.AMBIGUOUS, answered and candidate == number)
 
     def _count_unread(self, parts: int, cause: str) -> None:
         """Book parts whose counts were never read: no permit can follow for them."""
@@ -320,22 +326,23 @@ class Register:
     def _make_room(self) -> None:
         """End the oldest part where more are pending than fit on the belt: an eye that bounces while it stands."""
         if len(self._slots) >= self._most:
-            oldest = next(iter(self._slots))
-            self._end(oldest, "crowded_out", D.UNPERMITTED)
+            self._end(next(iter(self._slots)), "crowded_out", D.UNPERMITTED)
 
     def _without_slot(self, session: int, number: int, count: int, outcome: Outcome) -> Decision:
         ended = self._ended.get(number)
         if ended is not None:
-            answered = ended in (D.ACCEPTED, D.LATE, D.FENCED, D.UNPERMITTED)
-            return self._answer(number, D.DUPLICATE if answered else D.LATE)
+            if ended.answered:
+                return self._answer(number, D.DUPLICATE)
+            ended.answered = True
+            return self._answer(number, D.LATE if ended.disposition in _COUNTED_AT_THE_END else ended.disposition)
         if number in self._waiting:
             return self._answer(number, D.DUPLICATE)
         if not self._is_ahead(number) or len(self._waiting) >= self._room:
             return self._answer(number, D.UNKNOWN)
-        self._waiting[number] = _Waiting(session, count, outcome)
+        self._waiting[number] = Waiting(session, count, outcome)
         return Decision(number, D.UNKNOWN)
 
-    def _mark_announced(self, slot: _Slot) -> None:
+    def _mark_announced(self, slot: Slot) -> None:
         if not slot.announced:
             slot.announced = True
             self.counts.announced += 1
@@ -344,20 +351,25 @@ class Register:
         self.counts.dispositions[disposition.value] += 1
         return Decision(number, disposition, permit, answers=True)
 
-    def _refuse(self, number: int, disposition: Disposition) -> Decision:
-        self._end(number, disposition.value.lower(), disposition)
+    def _refuse(self, number: int, disposition: Disposition, cause: str = "") -> Decision:
+        self._end(number, cause or disposition.value.lower(), disposition, answered=True)
         return self._answer(number, disposition)
 
-    def _end(self, number: int, cause: str, disposition: Disposition) -> None:
+    def _void(self, numbers: list[int]) -> None:
+        self.counts.dispositions[D.VOIDED.value] += len(numbers)
+
+    def _end(self, number: int, cause: str, disposition: Disposition, answered: bool = False) -> None:
         slot = self._slots.pop(number)
         if not slot.announced:
             self.counts.unannounced += 1
         self.counts.rejected[cause] += 1
-        if disposition in (D.UNANSWERED, D.UNANNOUNCED):
+        if disposition in _COUNTED_AT_THE_END:
             self.counts.dispositions[disposition.value] += 1
-        self._remember(number, disposition)
+        # A verdict that led to a permit was answered with it.
+        self._remember(number, Ended(disposition, slot.count, answered or slot.permitted), cause)
 
-    def _remember(self, number: int, disposition: Disposition) -> None:
-        self._ended[number] = disposition
+    def _remember(self, number: int, ended: Ended, how: str) -> None:
+        self._news.append((number, how))
+        self._ended[number] = ended
         while len(self._ended) > 4 * self._room:
             del self._ended[next(iter(self._ended))]

@@ -20,17 +20,15 @@ NON_FINITE = Verdict(Outcome.NO_DECISION, "non_finite")
 
 
 class Inspector:
-    """Inspects frames of one shape and colour by one engine and one recipe.  One thread at a time.
+    """Inspects frames of one shape and colour by one engine.  One thread at a time.
 
     Args:
         package: what the engine runs.
         engine: built from ``package``, and through the golden gate.
-        rules: of the recipe, in order.
         frame_shape: (H, W) for mono8, (H, W, 3) for bgr8 and rgb8.
         frame_color: of the frames.
 
     Raises:
-        ConfigError: a rule names an unknown class, or a score below what the package vouches for.
         ModelError: the engine's input is not the package's, or the frame's shape contradicts its colour.
     """
 
@@ -38,20 +36,20 @@ class Inspector:
         self,
         package: ModelPackage,
         engine: Engine,
-        rules: Sequence[Rule],
         frame_shape: tuple[int, ...],
         frame_color: Color,
     ) -> None:
-        check_rules(package.manifest, rules)
         self._stager = Stager(frame_shape, frame_color, package.manifest.input, engine.input)
         self._engine = engine
-        self._rules = tuple(rules)
-        self._threshold = lowest_score(rules)
         self._classes = package.manifest.classes
         self._nms = package.manifest.nms
 
-    def inspect(self, frame: NDArray[np.uint8]) -> Verdict:
+    def inspect(self, frame: NDArray[np.uint8], rules: Sequence[Rule]) -> Verdict:
         """Return the verdict on one frame, with its findings in px of the frame.
+
+        Args:
+            frame: uint8, of the shape agreed.
+            rules: of the part's recipe, in order; they passed ``check_rules``.
 
         Raises:
             EngineError: the frame is not as agreed, the engine failed, or it returned a class that does not exist.
@@ -59,9 +57,9 @@ class Inspector:
         candidates = self._engine.run(self._stager.stage(frame))
         if not np.isfinite(candidates).all():
             return NON_FINITE
-        survivors = candidates[candidates[:, 4] >= self._threshold]
+        survivors = candidates[candidates[:, 4] >= lowest_score(rules)]
         saturated = len(survivors) == len(candidates)
-        return decide(self._findings(survivors), self._rules, saturated)
+        return decide(self._findings(survivors), rules, saturated)
 
     def _findings(self, survivors: NDArray[np.float32]) -> tuple[Finding, ...]:
         if not len(survivors):

@@ -12,7 +12,7 @@ from math import ceil
 from edge.clock import NS_PER_MS
 from edge.config import GatewayConfig
 from edge.core.counter import delta, wrap
-from edge.gateway.plc.signals import FAIL_SAFE, RUNNING, PlcStatus
+from edge.gateway.plc.signals import FAIL_SAFE, PULSE, RUNNING, PlcStatus
 
 
 class PlcLink:
@@ -22,6 +22,7 @@ class PlcLink:
         status: the last block read, or None while the PLC is not trusted.
         armed: the PLC echoes our gateway session: permits may follow.
         reason: why it is not armed.
+        counts_per_ms: the belt's speed between the last two reads.
     """
 
     def __init__(self, config: GatewayConfig) -> None:
@@ -35,6 +36,7 @@ class PlcLink:
         self._read_ns = 0
         self.status: PlcStatus | None = None
         self.armed = False
+        self.counts_per_ms = 0.0
         self.reason = "the PLC has not been read yet"
 
     def doubt(self, reason: str) -> None:
@@ -49,7 +51,10 @@ class PlcLink:
         if problem:
             self.doubt(problem)
             return False
-        self.status, self._read_ns = status, asked_ns - self._scan_ns  # the count was latched by the last scan
+        read_ns = asked_ns - self._scan_ns  # the count was latched by the last scan
+        if self.status is not None and read_ns > self._read_ns:
+            self.counts_per_ms = delta(status.count, self.status.count) / ((read_ns - self._read_ns) / NS_PER_MS)
+        self.status, self._read_ns = status, read_ns
         if status.gateway_session == gateway_session:
             self.armed, self.reason = True, ""
         elif not self.armed:
@@ -59,6 +64,8 @@ class PlcLink:
     def _problem(self, status: PlcStatus, gateway_session: int, now_ns: int) -> str:
         if now_ns - self._changed_ns > self._stale_ns:
             return "the PLC's heartbeat stands still: its program is stopped"
+        if bool(status.flags & PULSE) is not (self._config.plc.signal == "pulse"):
+            return f"the PLC's program is not made for the {self._config.plc.signal} signal"
         if not status.flags & RUNNING:
             return "the PLC's program is not running"
         if status.fail_safe != FAIL_SAFE[self._config.fail_safe]:
@@ -84,3 +91,10 @@ class PlcLink:
         if self.status is None:
             return 0
         return wrap(self.status.count + ceil(self._counts_per_ns * (now_ns - self._read_ns)))
+
+    def estimate(self, now_ns: int) -> int:
+        """Return the count that the belt has most likely reached: the last reading plus its present speed since."""
+        if self.status is None:
+            return 0
+        since_ms = (now_ns - self._read_ns) / NS_PER_MS - self._config.plc_timing.scan_ms / 2
+        return wrap(self.status.count + round(max(0.0, self.counts_per_ms) * max(0.0, since_ms)))

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edge.core.register import Permit
-from edge.gateway.plc.signals import ARMED, EXECUTED, PERMIT_SLOTS
+from edge.core.session import Permit
+from edge.gateway.plc.signals import ARMED, PERMIT_SLOTS
 
 _SEQUENCES = 0xFFFF
 
 
 @dataclass(frozen=True)
 class Echo:
-    """The PLC's answer to one permit."""
+    """What the PLC newly says of one permit: one of ``signals.PERMIT_STATUS``."""
 
     number: int
-    armed: bool
     status: int
 
 
@@ -27,11 +26,13 @@ class PermitRing:
         self._next = 0
         self._sequence = 0
         self._sent: dict[int, tuple[int, Permit]] = {}  # slot -> (sequence, permit), not yet echoed
+        self._armed: dict[int, tuple[int, int]] = {}  # slot -> (sequence, part), until another status is echoed
         self._echoed = [0] * PERMIT_SLOTS
 
     def restart(self, echoes: Sequence[tuple[int, int]]) -> None:
         """Begin anew: forget what was sent, and note what the PLC echoes of an earlier session."""
         self._sent.clear()
+        self._armed.clear()
         self._echoed = [sequence for sequence, _ in echoes]
 
     def place(self, permit: Permit) -> tuple[int, int] | None:
@@ -44,18 +45,26 @@ class PermitRing:
         if self._sequence == self._echoed[slot]:  # an old echo must not answer a new permit
             self._sequence = self._sequence % _SEQUENCES + 1
         self._sent[slot] = (self._sequence, permit)
+        self._armed.pop(slot, None)  # of that one only the gate ring will tell
         return slot, self._sequence
 
     def read(self, echoes: Sequence[tuple[int, int]]) -> list[Echo]:
-        """Return what the PLC newly says of permits that were written."""
-        answers = []
+        """Return what the PLC newly says of permits: that it took or refused them, and what became of them."""
+        news = []
         for slot, (sequence, permit) in list(self._sent.items()):
             echoed, status = echoes[slot]
             if echoed == sequence:
                 del self._sent[slot]
                 self._echoed[slot] = sequence
-                answers.append(Echo(permit.number, status in (ARMED, EXECUTED), status))
-        return answers
+                if status == ARMED:
+                    self._armed[slot] = sequence, permit.number
+                news.append(Echo(permit.number, status))
+        for slot, (sequence, number) in list(self._armed.items()):
+            if echoes[slot] != (sequence, ARMED):
+                del self._armed[slot]
+                if echoes[slot][0] == sequence:
+                    news.append(Echo(number, echoes[slot][1]))
+        return news
 
     def unanswered(self) -> list[Permit]:
         """Return the permits that the PLC has not echoed."""

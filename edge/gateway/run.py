@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
 
 import zmq
 
+from edge.clock import now_ns
 from edge.config import GatewayConfig
 from edge.core.register import Register
+from edge.gateway.actuation import Actuation, PermitActuation, PulseActuation
+from edge.gateway.desk import Desk
+from edge.gateway.geometry import gate_geometry, geometry
+from edge.gateway.link import PlcLink
+from edge.gateway.operations import Operations
 from edge.gateway.plc.base import PlcDriver
 from edge.gateway.plc.modbus import ModbusDriver
-from edge.gateway.server import Gateway, geometry, new_session
+from edge.gateway.server import Gateway, new_session
+from edge.gateway.transport import Router, Transport
+from edge.record.commands import control, last_state
 
 
 def make_driver(config: GatewayConfig) -> PlcDriver:
@@ -19,16 +29,57 @@ def make_driver(config: GatewayConfig) -> PlcDriver:
     return ModbusDriver(config.plc)
 
 
-@contextmanager
-def gateway(config: GatewayConfig) -> Iterator[Gateway]:
-    """Build a gateway; leaving it closes its sockets.
+def assemble(
+    config: GatewayConfig,
+    driver: PlcDriver,
+    transport: Transport,
+    desk: Desk | None = None,
+    clock: Callable[[], int] = now_ns,
+    changed: Callable[[dict[str, Any]], None] = lambda _: None,
+    register: Register | None = None,
+) -> Gateway:
+    """Build a gateway around a PLC and a network.
+
+    Args:
+        config: from `gateway.toml`.
+        driver, transport: to the PLC and to the stations.
+        desk: where commands wait, if somebody may command.
+        clock: monotonic nanoseconds.
+        changed: told of mode and alarms.
+        register: who may pass; by default a new one.
 
     Raises:
-        PortBusy: an endpoint is taken.
+        BudgetError: the line cannot hold.
     """
+    register = register or Register(geometry(config), new_session())
+    link = PlcLink(config)
+    actuation: Actuation = (
+        PermitActuation(driver, register)
+        if config.plc.signal == "permit"
+        else PulseActuation(gate_geometry(config), register, link)
+    )
+    operations = Operations(config, changed)
+    return Gateway(config, driver, link, actuation, register, operations, transport, clock, desk=desk)
+
+
+@contextmanager
+def gateway(config: GatewayConfig) -> Iterator[Gateway]:
+    """Build a gateway that serves its control socket; leaving it closes its sockets.
+
+    Raises:
+        PortBusy, ConfigError, BudgetError: it cannot be.
+    """
+    register = Register(geometry(config), new_session())
+    if config.plc.signal == "pulse":
+        gate_geometry(config)  # what cannot hold is refused before anything is opened
     with ExitStack() as stack:
         context = stack.enter_context(zmq.Context[zmq.Socket[bytes]]())
-        register = Register(geometry(config), new_session())
-        result = Gateway(config, make_driver(config), register, context)
-        stack.callback(result.close)
+        transport = Router(context, config.bind, config.telemetry.endpoint)
+        stack.callback(transport.close)
+        desk = Desk()
+        log = stack.enter_context(control(config.control, desk.post))
+        changed = log.state if log is not None else lambda _: None
+        result = assemble(config, make_driver(config), transport, desk, changed=changed, register=register)
+        if config.control.record and (state := last_state(Path(config.control.record))) is not None:
+            result.operations.restore(state)
         yield result

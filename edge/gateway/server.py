@@ -8,25 +8,27 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Callable
 from threading import Event
 
-import zmq
-
-from edge import __version__
-from edge.clock import NS_PER_MS, NS_PER_S, now_ns
+from edge.clock import NS_PER_MS, NS_PER_S
 from edge.config import GatewayConfig
-from edge.core import budget
 from edge.core.counter import delta
+from edge.core.modes import Mode
 from edge.core.outcome import Disposition, Outcome
-from edge.core.register import Decision, Geometry, Permit, Register
+from edge.core.register import Register
+from edge.core.session import Decision, Permit
 from edge.errors import PlcError, WireError
+from edge.gateway.actuation import Actuation
+from edge.gateway.desk import Desk
 from edge.gateway.link import PlcLink
-from edge.gateway.permits import PermitRing
+from edge.gateway.operations import Operations
 from edge.gateway.plc.base import PlcDriver
-from edge.gateway.plc.signals import ACTION_GOOD, PERMIT_STATUS, Control
+from edge.gateway.plc.signals import Control
+from edge.gateway.reporting import status_message
 from edge.gateway.stations import Stations
+from edge.gateway.transport import Transport
 from edge.wire import messages as wire
-from edge.wire.sockets import bind, receive, send
 
 _log = logging.getLogger(__name__)
 
@@ -41,49 +43,51 @@ def new_session(previous: int = 0) -> int:
     return session
 
 
-def geometry(config: GatewayConfig) -> Geometry:
-    """Return the register's distances for the configured line.
-
-    Raises:
-        BudgetError: they cannot hold.
-    """
-    b = budget.held(budget.compute(config.line, config.actuator, config.plc_timing, ceiling_ms=1e9), config.name)
-    return Geometry(gate=b.gate_counts, commit=b.gateway_commit, pitch=b.pitch_counts, match=b.match_counts)
-
-
 class Gateway:
-    """Owns the sockets, the register, and the connection to the PLC.
+    """Owns the register and the connections to stations and PLC.
 
     Args:
         config: from `gateway.toml`.
         driver: the PLC.
+        link: what is known of it.
+        actuation: how a permit moves the gate.
         register: who may pass.
-        context: for the sockets.
-
-    Raises:
-        PortBusy: an endpoint is taken.
+        operations: mode and alarms.
+        transport: to the stations.
+        clock: monotonic nanoseconds.
+        sessions: makes session numbers, given the previous one.
+        desk: where commands wait, if somebody may command.
     """
 
     def __init__(
-        self, config: GatewayConfig, driver: PlcDriver, register: Register, context: zmq.Context[zmq.Socket[bytes]]
+        self,
+        config: GatewayConfig,
+        driver: PlcDriver,
+        link: PlcLink,
+        actuation: Actuation,
+        register: Register,
+        operations: Operations,
+        transport: Transport,
+        clock: Callable[[], int],
+        sessions: Callable[[int], int] = new_session,
+        desk: Desk | None = None,
     ) -> None:
-        self._config, self._driver, self._register = config, driver, register
-        self._link = PlcLink(config)
-        self._ring = PermitRing()
+        self._config, self._driver, self._link = config, driver, link
+        self._actuation, self._register = actuation, register
+        self.operations = operations
+        self._transport, self._desk, self._clock, self._new_session = transport, desk or Desk(), clock, sessions
         self._stations = Stations(config)
         self._session = register.session.gateway
-        self._router = bind(context, zmq.ROUTER, config.bind, router_mandatory=True)
-        self._publisher = bind(context, zmq.PUB, config.telemetry.endpoint)
         timing = config.plc_timing
         self._announce_ns = int((timing.write_ms + timing.scan_ms) * NS_PER_MS)
-        self._armed_parts: dict[int, None] = {}  # permitted parts that have not met the gate, oldest first
         self._fresh = True  # the next good read begins a session
-        self._echoed_session = 0  # the station session whose fence and recipe the PLC has echoed
+        self._echoed = (0, 0)  # the station session and recipe that the PLC has echoed with the fence
+        self._empty_at: int | None = None  # no station before the belt has come here: identity is in doubt
         self._last_doubt = ""
         self._doubt = ""  # why the gateway session must end after this turn
         self._beat = 0
         self._poll_ns = self._beat_ns = self._publish_ns = self._retry_ns = 0
-        self._turn_ns = now_ns()
+        self._turn_ns = clock()
         self.wire_errors = self.plc_errors = self.sessions_granted = self.sessions_lost = 0
 
     def run(self, stop: Event) -> None:
@@ -92,39 +96,71 @@ class Gateway:
             self.turn()
 
     def close(self) -> None:
-        """Close the sockets and the PLC's connection.  The PLC's watchdog does the rest."""
+        """Close all connections.  The PLC's watchdog does the rest."""
         self._driver.close()
-        self._router.close()
-        self._publisher.close()
+        self._transport.close()
 
     def turn(self) -> None:
-        """Run the loop once."""
+        """Wait until something is to be done, and do it."""
+        self._transport.wait(max(0, -((self._clock() - self.next_ns()) // NS_PER_MS)))
+        self.work()
+
+    def next_ns(self) -> int:
+        """Return when ``work`` has something to do without being sent anything."""
         due = min(self._poll_ns, self._beat_ns, self._publish_ns)
-        self._router.poll(max(0, -((now_ns() - due) // NS_PER_MS)), zmq.POLLIN)
+        switch = self._actuation.due_ns(self._turn_ns)
+        return due if switch is None else min(due, switch)
+
+    def work(self) -> None:
+        """Run the loop once, without waiting."""
         self._check_own_stall()
         self._listen()
-        now = now_ns()
+        self._desk.carry_out(self)
+        now = self._clock()
         if now >= self._poll_ns:
             self._poll(now)
+        if self._register.ambiguous:
+            self._resynchronise(now)
         if self._doubt:
             self._begin_anew(self._doubt)
+        if self._actuation.switch(self._clock()):
+            self._beat_ns = now
         if now >= self._beat_ns:
             self._send_beats(now)
         if now >= self._publish_ns:
-            self._publish(now)
+            self._publish_ns = now + NS_PER_S
+            self._transport.publish(b"gateway", wire.encode(self.status()))
+
+    # -- commands ---------------------------------------------------------------------------------------------------
+
+    def set_mode(self, name: str) -> tuple[bool, str]:
+        """Change the mode; whatever is on the belt keeps no permit.  Return whether it was done, and what to say."""
+        before = self.operations.mode
+        done, text = self.operations.set_mode(name)
+        if self.operations.mode is not before:
+            self._begin_anew(f"mode {self.operations.mode.value}")
+        return done, text
+
+    def reset(self, who: str) -> str:
+        """Clear latched alarms whose condition has ended."""
+        return self.operations.reset(who)
+
+    def status(self) -> wire.GatewayStatus:
+        """Return counters and state."""
+        return status_message(self._config, self._register, self._link, self._stations, self)
 
     # -- listen -----------------------------------------------------------------------------------------------------
 
     def _check_own_stall(self) -> None:
         """After a pause longer than the PLC's patience, whatever was known is in doubt: begin anew, first of all."""
-        now = now_ns()
+        now = self._clock()
         if now - self._turn_ns > self._config.plc.stale_ms * NS_PER_MS:
             self._begin_anew("the gateway was held up")
         self._turn_ns = now
 
     def _listen(self) -> None:
         for _ in range(_MAX_MESSAGES_PER_TURN):
-            if self._doubt or (frames := receive(self._router)) is None:
+            if self._doubt or self._register.ambiguous or (frames := self._transport.receive()) is None:
                 return
             try:
                 if len(frames) != 2:
@@ -134,19 +170,25 @@ class Gateway:
                 self.wire_errors += 1
 
     def _handle(self, identity: bytes, message: wire.ToGateway) -> None:
-        now = now_ns()
+        now = self._clock()
         if isinstance(message, wire.Hello):
             self._greet(identity, message, now)
         elif not self._stations.is_current(identity):
-            session = message.session
-            send(self._router, identity, wire.Revoke(session=session, reason="this session has ended"))
+            revoke = wire.Revoke(session=message.session, reason="this session has ended")
+            self._transport.send(identity, wire.encode(revoke))
         elif isinstance(message, wire.Announce):
             self._register.announce(message.session, message.part, message.count)
         elif isinstance(message, wire.Verdict):
             self._judge(message, now)
         elif isinstance(message, wire.Heartbeat):
             self._stations.beat(message, now)
-        elif message.session == self._stations.session:
+        elif message.session != self._stations.session:
+            return
+        elif isinstance(message, wire.Recipe):
+            if message.recipe_number != self._stations.recipe_number:
+                self._stations.recipe_number = message.recipe_number  # parts are held until the PLC has echoed it
+                self._beat_ns = now
+        else:
             self._revoke("the station said goodbye")
 
     def _judge(self, message: wire.Verdict, now: int) -> None:
@@ -158,24 +200,38 @@ class Gateway:
         self._act(self._register.verdict(message.session, message.part, message.count, outcome, count_now), now)
 
     def _greet(self, identity: bytes, hello: wire.Hello, now: int) -> None:
-        refusal = self._stations.refusal(identity, hello, now)
-        if refusal is None and not self._link.armed:
-            refusal = wire.Refuse(reason=self._link.reason, remedy="wait, or check the PLC and its cable.")
+        refusal = self._stations.refusal(identity, hello, now) or self._not_now()
         if refusal is not None:
-            send(self._router, identity, refusal)
+            self._transport.send(identity, wire.encode(refusal))
             return
+        session = self._grant(now)
+        self._stations.admit(identity, hello, session, now)
+        self._transport.send(identity, wire.encode(self._stations.grant(self._register.session)))
+
+    def _not_now(self) -> wire.Refuse | None:
+        if not self._link.armed or self._link.status is None:
+            return wire.Refuse(reason=self._link.reason, remedy="wait, or check the PLC and its cable.")
+        if not self.operations.mode.admits:
+            return wire.Refuse(reason=f"the mode is {self.operations.mode.value}", remedy="set mode auto.")
+        if self._empty_at is not None:
+            if delta(self._link.status.count, self._empty_at) < 0:
+                return wire.Refuse(reason="parts of doubtful identity are on the belt", remedy="let it run empty.")
+            self._empty_at = None
+        return None
+
+    def _grant(self, now: int) -> int:
         # The PLC learns of the fence one write and one scan from now, and the belt runs on until then.
-        session = self._register.grant(new_session(), self._link.count_now(now + self._announce_ns))
+        session = self._register.grant(self._new_session(0), self._link.count_now(now + self._announce_ns))
         self.sessions_granted += 1
         self._last_doubt = ""
-        self._stations.admit(identity, hello, session.station, now)
-        send(self._router, identity, self._stations.grant(session))
         self._beat_ns = now  # the PLC learns of it at once
+        return session.station
 
     def _revoke(self, reason: str) -> None:
         identity = self._stations.identity
         if identity is not None:
-            send(self._router, identity, wire.Revoke(session=self._stations.session, reason=reason))
+            revoke = wire.Revoke(session=self._stations.session, reason=reason)
+            self._transport.send(identity, wire.encode(revoke))
         self._stations.dismiss()
         self._register.revoke()
         self._beat_ns = 0
@@ -193,17 +249,22 @@ class Gateway:
             self._retry_ns = now + _RECONNECT_NS
             self._begin_anew(error.problem)
             return
-        asked, now = now, now_ns()
+        asked, now = now, self._clock()
+        armed = self._link.armed
         if not self._link.take(status, self._session, asked, now):
+            self.sessions_lost += armed  # the link no longer says so itself
             self._begin_anew(self._link.reason)
             return
         if self._fresh:
             self._fresh = False
-            self._ring.restart(status.echoes)
+            self._actuation.restart(status)
+            known = self._register.session
+            if self._empty_at is not None and (status.session, status.epoch) != (known.plc, known.epoch):
+                self._empty_at = self._register.fence(status.count)  # the count may have begun anew
             self._register.restart(status.session, self._session, status.epoch, status.last_part)
             return
         if not self._link.armed:
-            self._ring.restart(status.echoes)  # what it echoes of earlier sessions may still change
+            self._actuation.restart(status)  # what it echoes of earlier sessions may still change
         if status.epoch != self._register.session.epoch:
             self._begin_anew("the encoder epoch changed")
             return
@@ -214,34 +275,46 @@ class Gateway:
 
     def _follow(self, now: int) -> None:
         """Bring the register up to what the PLC has counted, echoed and gated."""
-        status = self._link.status
+        status, register = self._link.status, self._register
         assert status is not None
-        session, count_now = self._register.session, self._link.count_now(now)
-        expected = (session.station, session.fence, self._stations.recipe_number)
-        if (status.station_session, status.fence, status.recipe) == expected:
-            self._echoed_session = session.station  # only now may the PLC let parts in
+        count_now = self._link.count_now(now)
+        register.withheld = self.operations.withheld
+        self._take_echo()
+        highest = register.highest
         for number, count in status.parts:
-            if (decision := self._register.plc_part(number, count, count_now)) is not None:
-                self._act(decision, now)
-        for echo in self._ring.read(status.echoes):
-            if echo.armed:
-                self._register.permit_written(echo.number)
-                self._armed_parts[echo.number] = None
-            else:
-                self._register.permit_failed(echo.number, PERMIT_STATUS[echo.status])
-        for permit in self._ring.unanswered():
-            if self._register.has_passed(permit, count_now):
-                self._doubt = f"the PLC did not echo the permit of part {permit.number}"
-        for decision in self._register.advance(count_now):
+            if highest is None or delta(number, highest) > 0:
+                self._actuation.counted(number, count)
+                if (decision := register.plc_part(number, count, count_now)) is not None:
+                    self._act(decision, now)
+                if self._stations.wants_counts:
+                    self._tell(wire.Counted(session=self._stations.session, part=number, count=count))
+        register.moved(status.count)
+        executed, doubt = self._actuation.follow(status, count_now)
+        self._doubt = self._doubt or doubt
+        for number in executed:
+            if register.executed(number):
+                self._tell(wire.Executed(session=self._stations.session, part=number, echoed_ns=now))
+        for decision in register.advance(count_now):
             self._act(decision, now)
-        for number, action in status.gated:
-            if number in self._armed_parts:
-                del self._armed_parts[number]
-                if action == ACTION_GOOD:
-                    self._register.executed(number)
-                    self._tell(wire.Executed(session=self._stations.session, part=number, echoed_ns=now))
         if self._stations.is_stale(now):
             self._revoke("the station fell silent or its loop stands still")
+        self._doubt = self._doubt or self.operations.watch(status, register, now)
+
+    def _take_echo(self) -> None:
+        """Note what the PLC echoes: only then may it let parts in.  In mode bypass the lane needs no station."""
+        status, session = self._link.status, self._register.session
+        assert status is not None
+        self._register.bypass = self.operations.mode is Mode.BYPASS and not self.operations.alarms.rejects
+        if self._register.bypass and self._link.armed and session.station == 0:
+            self._grant(self._clock())
+        if (status.station_session, status.fence) == (session.station, session.fence):
+            self._echoed = session.station, status.recipe
+
+    def _resynchronise(self, now: int) -> None:
+        """Hold parts back and let the belt run until nothing is on it whose identity is in doubt; then begin anew."""
+        self._empty_at = self._register.fence(self._link.count_now(now))
+        self._doubt = self._register.ambiguous
+        self._register.ambiguous = ""
 
     def _begin_anew(self, reason: str) -> None:
         """End the gateway session, and with it the station's.  The next good read of the PLC begins a new one."""
@@ -253,8 +326,7 @@ class Gateway:
         self._revoke(reason)
         self._link.doubt(reason)
         self._doubt = ""
-        self._armed_parts.clear()
-        self._session = new_session(self._session)
+        self._session = self._new_session(self._session)
         self._register.suspend()
         self._fresh = True
 
@@ -262,25 +334,17 @@ class Gateway:
 
     def _act(self, decision: Decision, now: int) -> None:
         disposition = decision.disposition
-        if decision.permit is not None and not self._write(decision.permit):
+        if decision.permit is not None and not self._give(decision.permit):
             disposition = Disposition.UNPERMITTED
         if decision.answers:
-            self._tell(
-                wire.Ack(
-                    session=self._stations.session,
-                    part=decision.number,
-                    disposition=disposition.value,
-                    accepted_ns=now,
-                )
-            )
+            session, part = self._stations.session, decision.number
+            self._tell(wire.Ack(session=session, part=part, disposition=disposition.value, accepted_ns=now))
 
-    def _write(self, permit: Permit) -> bool:
-        """Write a permit once; it is never tried again, so that none arrives after its commit point."""
-        placed = self._ring.place(permit) if not self._doubt else None
-        if placed is not None:
+    def _give(self, permit: Permit) -> bool:
+        if not self._doubt:
             try:
-                self._driver.write_permit(placed[0], permit, placed[1])
-                return True
+                if self._actuation.give(permit):
+                    return True
             except PlcError as error:
                 self.plc_errors += 1
                 self._doubt = error.problem  # whether it arrived is unknown: begin anew after this turn
@@ -289,57 +353,36 @@ class Gateway:
 
     def _tell(self, message: wire.ToStation) -> None:
         identity = self._stations.identity
-        if identity is not None and not send(self._router, identity, message):
+        if identity is not None and not self._transport.send(identity, wire.encode(message)):
             self._revoke("the station's connection is gone")
 
-    # -- beat and publish -------------------------------------------------------------------------------------------
+    # -- beat -------------------------------------------------------------------------------------------------------
 
     def _send_beats(self, now: int) -> None:
         self._beat_ns = now + int(self._config.heartbeat_ms * NS_PER_MS)
         self._beat += 1
-        session = self._register.session
         if self._link.status is not None and not self._fresh:
-            control = Control(
-                heartbeat=self._beat,
-                ready=self._stations.ready and self._echoed_session == session.station != 0,
-                gateway_session=session.gateway,
-                station_session=session.station,
-                fence=session.fence,
-                recipe=self._stations.recipe_number,
-                epoch=session.epoch,
-                fail_safe=self._config.fail_safe,
-            )
             try:
-                self._driver.write_control(control)
+                self._driver.write_control(self._control())
             except PlcError as error:
                 self.plc_errors += 1
                 self._begin_anew(error.problem)
-        self._tell(wire.GatewayBeat(beat=self._beat, plc_ok=self._link.armed, count=self._link.count_now(now)))
+        count, mode = self._link.count_now(now), self.operations.mode.value
+        self._tell(wire.GatewayBeat(beat=self._beat, plc_ok=self._link.armed, count=count, mode=mode))
 
-    def _publish(self, now: int) -> None:
-        self._publish_ns = now + NS_PER_S
-        counts, session = self._register.counts, self._register.session
-        status = wire.GatewayStatus(
-            gateway=self._config.name,
-            lane=self._config.lane,
-            plc_ok=self._link.armed,
-            reason=self._link.reason,
-            station=self._stations.name,
+    def _control(self) -> Control:
+        session, stations = self._register.session, self._stations
+        echoed = session.station != 0 and self._echoed == (session.station, stations.recipe_number)
+        return Control(
+            heartbeat=self._beat,
+            ready=self.operations.feeds and echoed and (stations.ready or self._register.bypass),
+            stop=self.operations.alarms.stops,
+            gateway_session=session.gateway,
             station_session=session.station,
-            plc_session=session.plc,
             fence=session.fence,
-            plc_triggers=counts.plc_triggers,
-            announced=counts.announced,
-            unannounced=counts.unannounced,
-            permitted=counts.permitted,
-            rejected=dict(counts.rejected),
-            pending=self._register.pending,
-            dispositions=dict(counts.dispositions),
-            executed=counts.executed,
-            wire_errors=self.wire_errors,
-            plc_errors=self.plc_errors,
-            sessions_granted=self.sessions_granted,
-            sessions_lost=self.sessions_lost,
-            version=__version__,
+            recipe=stations.recipe_number,
+            epoch=session.epoch,
+            fail_safe=self._config.fail_safe,
+            output=self._actuation.output,
+            plc_session=session.plc,
         )
-        self._publisher.send_multipart([b"gateway", wire.encode(status)])

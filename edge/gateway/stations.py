@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edge.clock import NS_PER_MS, boot_id
 from edge.config import GatewayConfig
-from edge.core.register import Session
+from edge.core.session import Session
 from edge.wire import messages as wire
 
 
@@ -15,6 +15,7 @@ class Stations:
         identity: the holder's socket identity, or None.
         session, name, recipe_number: of the holder.
         ready: the holder says that it may be sent parts.
+        wants_counts: the holder's own trigger latches no count.
     """
 
     def __init__(self, config: GatewayConfig) -> None:
@@ -32,7 +33,7 @@ class Stations:
         self.session = 0
         self.name = ""
         self.recipe_number = 0
-        self.ready = False
+        self.ready = self.wants_counts = False
 
     def is_current(self, identity: bytes) -> bool:
         """True for the holder's socket."""
@@ -72,7 +73,7 @@ class Stations:
     def admit(self, identity: bytes, hello: wire.Hello, session: int, now_ns: int) -> None:
         """Give the lane to the sender of ``hello``."""
         self.identity, self.session, self.name = identity, session, hello.station
-        self.recipe_number = hello.recipe_number
+        self.recipe_number, self.wants_counts = hello.recipe_number, hello.wants_counts
         self.ready = False
         self._beat, self._heard_ns = -1, now_ns
 

@@ -17,6 +17,8 @@ from prometheus_client.registry import Collector
 
 from edge.clock import NS_PER_S
 from edge.clock import now_ns as monotonic_ns
+from edge.core.alarms import ALARMS
+from edge.core.modes import Mode
 from edge.core.outcome import CAUSES, Disposition, Outcome
 from edge.core.pool import Purpose
 from edge.monitor.state import BUCKETS_MS, LineState
@@ -77,6 +79,12 @@ METRICS: tuple[Metric, ...] = (
     Metric("edge_gateway_pending_parts", "gauge", "Parts that the PLC counted and nothing is decided on."),
     Metric("edge_gateway_unreconciled_parts", "gauge", "PLC triggers - permitted - rejected - pending; must be 0."),
     Metric("edge_gateway_executed_parts_total", "counter", "Permits that the PLC echoed as executed."),
+    Metric("edge_gateway_voided_permits_total", "counter", "Permits withdrawn after they were armed.", ("cause",)),
+    Metric("edge_gateway_armed_permits", "gauge", "Permits that the PLC holds."),
+    Metric("edge_gateway_mode", "gauge", "1 for the present mode, 0 for the others.", ("mode",)),
+    Metric("edge_gateway_alarm", "gauge", "1 while the alarm stands.", ("alarm",)),
+    Metric("edge_gateway_confirmed_parts_total", "counter", "Parts that the sensor behind the gate saw in place."),
+    Metric("edge_gateway_contradicted_parts_total", "counter", "Parts that it saw, or missed, against the gate."),
     Metric("edge_gateway_dispositions_total", "counter", "Verdicts received, by disposition.", ("disposition",)),
     Metric("edge_gateway_wire_errors_total", "counter", "Messages that the gateway could not understand."),
     Metric("edge_gateway_plc_errors_total", "counter", "Failed reads and writes of the PLC."),
@@ -99,6 +107,16 @@ METRICS: tuple[Metric, ...] = (
 
 _STATES = ("STARTING", "RUNNING", "WARNING", "FAULT")
 _LOST_FRAME_CAUSES = ("counter_gap", "frame_corrupt", "pool_exhausted", "repeated", "without_trigger")
+_VOIDED_CAUSES = (
+    "cleared",
+    "fenced",
+    "not_permittable",
+    "rejected_at_gate",
+    "collateral",
+    "overheated",
+    "session_lost",
+    "no_word",
+)
 _REJECTED_CAUSES = (
     "reject",
     "no_decision",
@@ -106,6 +124,12 @@ _REJECTED_CAUSES = (
     "fenced",
     "unanswered",
     "unannounced",
+    "collateral",
+    "ambiguous",
+    "reversed",
+    "re_pass",
+    "unknown_position",
+    "withheld",
     "session_lost",
     "not_read",
     "crowded_out",
@@ -206,6 +230,12 @@ def _gateway_values(state: LineState) -> Iterator[tuple[str, Samples]]:
     yield "edge_gateway_pending_parts", _one(g.pending if g else 0)
     yield "edge_gateway_unreconciled_parts", _one(state.gateway_unreconciled())
     yield "edge_gateway_executed_parts_total", _one(g.executed if g else 0)
+    yield "edge_gateway_voided_permits_total", _by(g.voided if g else {}, _VOIDED_CAUSES)
+    yield "edge_gateway_armed_permits", _one(g.armed if g else 0)
+    yield "edge_gateway_mode", [((mode.value,), float(g is not None and g.mode == mode.value)) for mode in Mode]
+    yield "edge_gateway_alarm", [((name,), float(g is not None and name in g.alarms)) for name in ALARMS]
+    yield "edge_gateway_confirmed_parts_total", _one(g.confirmed if g else 0)
+    yield "edge_gateway_contradicted_parts_total", _one(g.contradicted if g else 0)
     yield "edge_gateway_dispositions_total", _by(g.dispositions if g else {}, [d.value for d in Disposition])
     yield "edge_gateway_wire_errors_total", _one(g.wire_errors if g else 0)
     yield "edge_gateway_plc_errors_total", _one(g.plc_errors if g else 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
+from edge.core.alarms import ALARMS
 from edge.core.outcome import CAUSES
 from edge.monitor.state import LineState
 
@@ -87,10 +88,17 @@ def _gateway_rows(state: LineState) -> list[Row]:
     rejected = [(f"rejected: {cause}", n) for cause, n in g.rejected.items()]
     unreconciled = state.gateway_unreconciled(), state.gateway_unannounced_difference()
     return [
+        ("mode", g.mode),
+        *(
+            (f"alarm: {name}", f"{text} {ALARMS[name].remedy if name in ALARMS else ''}")
+            for name, text in g.alarms.items()
+        ),
         ("PLC triggers", g.plc_triggers),
         ("announced", g.announced),
         ("unannounced", g.unannounced),
         ("permitted", g.permitted),
+        ("executed", g.executed),
+        *((f"permit voided: {cause}", n) for cause, n in g.voided.items()),
         *rejected,
         ("pending", g.pending),
         ("sessions lost", g.sessions_lost),

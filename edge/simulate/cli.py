@@ -22,6 +22,7 @@ from edge.simulate.world import Line
 
 app = typer.Typer(help="Simulate a line.", no_args_is_help=True)
 
+BRAKE_MM_S2 = 20_000.0  # of the belt's drive at its hardest
 REALTIME_PRIORITY = 40  # above station and gateway: hardware does not wait for a processor
 
 
@@ -37,6 +38,13 @@ class Color(str, Enum):
 
     MONO8 = "mono8"
     BGR8 = "bgr8"
+
+
+class Signal(str, Enum):
+    """Who times the gate: the PLC, or the gateway through one output."""
+
+    PERMIT = "permit"
+    PULSE = "pulse"
 
 
 class FailSafe(str, Enum):
@@ -95,6 +103,8 @@ def plant(
     first_part: Annotated[int, typer.Option(min=0, help="Eye counter at the first plate.")] = 1001,
     camera_start: Annotated[int, typer.Option(min=0, help="Camera counter at the first frame.")] = 77,
     fail_safe: Annotated[FailSafe, typer.Option(help="The PLC's fail-safe.")] = FailSafe.REJECT,
+    signal_kind: Annotated[Signal, typer.Option("--signal", help="Who times the gate.")] = Signal.PERMIT,
+    confirm: Annotated[float, typer.Option(min=0, help="Gate to a sensor behind it, mm; 0: none.")] = 0.0,
     infeed: Annotated[Infeed, typer.Option(help="Plates wait for INFEED_OPEN, or keep coming.")] = Infeed.INTERLOCK,
     host: Annotated[str, typer.Option(help="Modbus address to listen on.")] = "127.0.0.1",
     modbus: Annotated[int, typer.Option(min=0, max=65535, help="Modbus port; 0 takes a free one.")] = 5020,
@@ -136,6 +146,7 @@ def plant(
         first_number=first_part,
         parts=parts,
         interlock=infeed is Infeed.INTERLOCK,
+        confirm_mm=confirm,
         seed=secrets.randbits(32) if run_seed is None else run_seed,
     )
     faults = Faults(
@@ -150,10 +161,12 @@ def plant(
     settings = PlantSettings(
         line=line,
         plc=PlcSettings(
+            brake_mm_s2=BRAKE_MM_S2,
             v_max_mm_s=v_max,
             pitch_min_mm=pitch_min,
             length_max_mm=length_max,
             fail_safe=1 if fail_safe is FailSafe.REJECT else 2,
+            pulse=signal_kind is Signal.PULSE,
         ),
         faults=faults,
         camera_start=camera_start,
@@ -204,3 +217,34 @@ def _write_atomically(path: Path, text: str) -> None:
     beside = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     beside.write_text(text, encoding="utf-8")
     beside.replace(path)
+
+
+@app.command()
+def line(
+    parts: Annotated[int, typer.Option(min=1, help="Plates to run.")] = 10_000,
+    faults: Annotated[str, typer.Option(help="all, none, or names separated by commas.")] = "",
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 1,
+    sabotage: Annotated[str, typer.Option(help="Put in a component without one protection: the run must fail.")] = "",
+    shards: Annotated[int, typer.Option(min=0, help="Lines that start cold; 0 takes one per 20,000 parts.")] = 0,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Processes at a time.")] = 2,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+) -> None:
+    """Run the production code inside the referee's world, on a virtual clock, under faults.
+
+    Exits 0 only if every part kept the verdict contract; else 21, with the history of the first that did not.
+    """
+    from edge.simulate.line.run import FAILED, parse_faults, run_line
+    from edge.simulate.line.sabotage import SABOTAGES
+
+    if sabotage and sabotage not in SABOTAGES:
+        raise typer.BadParameter(f"there is no sabotage {sabotage!r}; there are {', '.join(SABOTAGES)}")
+    try:
+        names = SABOTAGES[sabotage].faults if sabotage and not faults else parse_faults(faults or "none")
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    result = run_line(parts, names, seed, sabotage, shards, workers)
+    pairs = result.summary.items()
+    typer.echo(json.dumps(result.summary) if as_json else "\n".join(f"{key:28} {value}" for key, value in pairs))
+    if result.violations:
+        typer.echo("\n".join([*(f"VIOLATED: {text}" for text in result.violations), *result.history]), err=True)
+        raise typer.Exit(FAILED)

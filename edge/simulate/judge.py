@@ -16,7 +16,7 @@ from typing import Any
 
 from edge.simulate.world import Bin, Event, Kind
 
-CONTROL, CONTROL_SIZE, SESSIONS = 200, 12, slice(2, 6)
+CONTROL, CONTROL_SIZE, SESSIONS = 200, 14, slice(2, 6)
 PERMITS, SLOTS, SLOT_SIZE = 220, 8, 11
 RESULT_PASS = 1
 _HALF = 1 << 31
@@ -24,7 +24,11 @@ _HALF = 1 << 31
 
 @dataclass(frozen=True)
 class JudgeSettings:
-    """What the rights of a plate are computed from; the terms are those of the commit point and the tolerance."""
+    """What the rights of a plate are computed from; the terms are those of the commit point and the tolerance.
+
+    ``pulse``: the gateway times the gate and writes no permits, so a plate has a right to pass if the station passed
+    it by its own frame.
+    """
 
     counts_per_mm: int = 10
     gate_mm: float = 500.0
@@ -37,6 +41,7 @@ class JudgeSettings:
     pitch_min_mm: float = 80.0
     eye_scatter_mm: float = 2.0
     epoch: int = 1
+    pulse: bool = False
 
     @property
     def commit_counts(self) -> int:
@@ -57,7 +62,7 @@ class JudgeSettings:
 
 
 @dataclass(frozen=True)
-class _Grant:
+class Grant:
     """Sessions in the control block from ``at_ns`` on."""
 
     at_ns: int
@@ -66,8 +71,8 @@ class _Grant:
 
 
 @dataclass(frozen=True)
-class _Permit:
-    """One permit as it was written on the wire."""
+class WrittenPermit:
+    """One permit as it was written on the wire, and the sessions that stood in the control block by then."""
 
     at_ns: int
     number: int
@@ -76,7 +81,40 @@ class _Permit:
     gateway_session: int
     epoch: int
     result: int
-    grant: _Grant | None
+    grant: Grant | None
+
+
+def flaw(
+    s: JudgeSettings, permit: WrittenPermit, latched: int, written: int, granted: int, plc_session: int, epoch: int
+) -> str:
+    """Return "" if the permit, as written, was a plate's by right, else the first condition that it breaks.
+
+    A late one breaks nothing else: that condition comes last.
+
+    Args:
+        s: of the line.
+        permit: with the plate's number.
+        latched: encoder count at the plate's edge, 32 bit.
+        written: counts that the belt had travelled from that edge when the permit was written.
+        granted: counts from where the belt stood when the sessions were granted to the plate's edge.
+        plc_session, epoch: true ones, when the permit was written.
+    """
+    grant = permit.grant
+    if permit.result != RESULT_PASS:
+        return "result"
+    if permit.epoch != epoch:
+        return "epoch"
+    if permit.plc_session != plc_session:
+        return "plc_session"
+    if grant is None or grant.station == 0:
+        return "station_session"
+    if not permit.gateway_session == grant.gateway != 0:
+        return "gateway_session"
+    if abs(_delta(permit.count, latched)) > s.tolerance_counts:
+        return "count"
+    if granted < s.pitch_counts:
+        return "fence"
+    return "late" if written > s.commit_counts else ""
 
 
 @dataclass
@@ -108,8 +146,46 @@ def _delta(later: int, earlier: int) -> int:
     return (later - earlier + _HALF) % (2 * _HALF) - _HALF
 
 
-def _long(high: int, low: int) -> int:
-    return high << 16 | low
+class WireWatch:
+    """Reads grants and permits out of the registers as they are written, by a register table of its own."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """The PLC started anew, with empty registers."""
+        self._shadow = [0] * (PERMITS + SLOTS * SLOT_SIZE)
+        self._sequences = [0] * SLOTS
+        self.grant: Grant | None = None
+
+    def written(self, address: int, values: list[int], now_ns: int) -> list[WrittenPermit]:
+        """Take note of a write; return the permits that it completed.  ``grant`` is up to date afterwards."""
+        end = address + len(values)
+        self._shadow[address:end] = values
+        if address < CONTROL + CONTROL_SIZE and end > CONTROL:
+            self._note_control(now_ns)
+        if end <= PERMITS:
+            return []
+        first = max(0, (address - PERMITS) // SLOT_SIZE)
+        slots = range(first, min(SLOTS, (end - PERMITS - 1) // SLOT_SIZE + 1))
+        return [permit for slot in slots if (permit := self._read_slot(slot, now_ns)) is not None]
+
+    def _note_control(self, now_ns: int) -> None:
+        gateway, station = self._long(CONTROL + SESSIONS.start), self._long(CONTROL + SESSIONS.start + 2)
+        if self.grant is None or (gateway, station) != (self.grant.gateway, self.grant.station):
+            self.grant = Grant(now_ns, gateway, station)
+
+    def _read_slot(self, slot: int, now_ns: int) -> WrittenPermit | None:
+        at, words = PERMITS + slot * SLOT_SIZE, self._shadow
+        sequence = words[at + 10]
+        if sequence in (0, self._sequences[slot]):
+            return None
+        self._sequences[slot] = sequence
+        number, count, plc, gateway = self._long(at), self._long(at + 2), self._long(at + 4), self._long(at + 6)
+        return WrittenPermit(now_ns, number, count, plc, gateway, words[at + 8], words[at + 9], self.grant)
+
+    def _long(self, at: int) -> int:
+        return self._shadow[at] << 16 | self._shadow[at + 1]
 
 
 class Judge:
@@ -129,16 +205,18 @@ class Judge:
         self._conflicts = 0
         self._lock = threading.Lock()  # writes come from the network's thread
         self._plc_starts: list[tuple[int, int]] = []
-        self._permits: list[_Permit] = []
-        self._forget_registers()
+        self._permits: list[WrittenPermit] = []
+        self._wire = WireWatch()
 
     # -- what happens ---------------------------------------------------------------------------------------------
 
     def on_event(self, event: Event) -> None:
         """Take note of a plate at the eye or at the gate."""
         plate = event.plate
+        if plate is None:
+            return
         if event.kind is Kind.EYE_FRONT:
-            self._plates[plate.index] = PlateRecord(plate.index, plate.number, event.count, plate.tag)
+            self._plates[plate.index] = PlateRecord(plate.index, event.number, event.count, plate.tag)
             self._eye_ns[plate.index] = event.at_ns
         elif event.kind is Kind.GATE and event.bin is not None:
             self._plates[plate.index].bin = event.bin.value
@@ -155,18 +233,12 @@ class Judge:
         """Take note of a new PLC session; it began with empty registers."""
         with self._lock:
             self._plc_starts.append((now_ns, session))
-            self._forget_registers()
+            self._wire.forget()
 
     def on_write(self, address: int, values: list[int], now_ns: int) -> None:
         """Take note of a write on the wire."""
         with self._lock:
-            for offset, value in enumerate(values):
-                self._shadow[address + offset] = value
-            if address < CONTROL + CONTROL_SIZE and address + len(values) > CONTROL:
-                self._note_control(now_ns)
-            if address + len(values) > PERMITS:
-                for slot in range(SLOTS):
-                    self._note_slot(slot, now_ns)
+            self._permits.extend(self._wire.written(address, values, now_ns))
 
     def on_telemetry(self, record: Mapping[str, Any]) -> None:
         """Take note of the station's word on one part; a later record may add to it, not change its outcome."""
@@ -176,34 +248,12 @@ class Judge:
         else:
             known.update(record)
 
-    def _forget_registers(self) -> None:
-        self._shadow: dict[int, int] = {}
-        self._sequences = [0] * SLOTS
-        self._grant: _Grant | None = None
-
-    def _words(self, address: int, size: int) -> list[int]:
-        return [self._shadow.get(address + offset, 0) for offset in range(size)]
-
-    def _note_control(self, now_ns: int) -> None:
-        words = self._words(CONTROL, CONTROL_SIZE)[SESSIONS]
-        grant = _Grant(now_ns, _long(*words[:2]), _long(*words[2:]))
-        if self._grant is None or (grant.gateway, grant.station) != (self._grant.gateway, self._grant.station):
-            self._grant = grant
-
-    def _note_slot(self, slot: int, now_ns: int) -> None:
-        words = self._words(PERMITS + slot * SLOT_SIZE, SLOT_SIZE)
-        if words[10] in (0, self._sequences[slot]):
-            return
-        self._sequences[slot] = words[10]
-        number, count, plc, gateway = (_long(*words[at : at + 2]) for at in (0, 2, 4, 6))
-        self._permits.append(_Permit(now_ns, number, count, plc, gateway, words[8], words[9], self._grant))
-
     # -- judgement ------------------------------------------------------------------------------------------------
 
     def records(self) -> list[PlateRecord]:
         """Return one judged record a plate that passed the eye, in order."""
         with self._lock:
-            permits: dict[int, list[_Permit]] = {}
+            permits: dict[int, list[WrittenPermit]] = {}
             for permit in self._permits:
                 permits.setdefault(permit.number, []).append(permit)
         for record in self._plates.values():
@@ -237,11 +287,14 @@ class Judge:
             "good_in_reject_bin": sum(r.defective is False and r.bin == Bin.REJECT.value for r in met),
         }
 
-    def _judge(self, record: PlateRecord, permits: list[_Permit]) -> None:
+    def _judge(self, record: PlateRecord, permits: list[WrittenPermit]) -> None:
         word = self._telemetry.get(record.number, {})
         record.outcome, record.cause = word.get("outcome"), word.get("cause")
         record.rule, record.disposition = word.get("rule"), word.get("disposition")
-        record.permit = any(self._is_valid(permit, record) for permit in permits)
+        if self.settings.pulse:
+            record.permit = record.outcome == "PASS" and word.get("tag") == record.tag
+        else:
+            record.permit = any(self._is_valid(permit, record) for permit in permits)
         record.escaped = record.bin == Bin.GOOD.value and not record.permit
         followed = (record.outcome, record.bin) in (("PASS", Bin.GOOD.value), ("REJECT", Bin.REJECT.value))
         record.wrong_part = followed and self._foreign(record)
@@ -251,22 +304,13 @@ class Judge:
         tag = self._telemetry.get(record.number, {}).get("tag")
         return bool(tag) and tag != record.tag
 
-    def _is_valid(self, permit: _Permit, plate: PlateRecord) -> bool:
+    def _is_valid(self, permit: WrittenPermit, plate: PlateRecord) -> bool:
         """True if the permit, as written, was this plate's by right."""
-        s, grant = self.settings, permit.grant
-        written_at = self._count_at(permit.at_ns)
-        return (
-            permit.result == RESULT_PASS
-            and permit.epoch == s.epoch
-            and permit.plc_session == self._plc_session(permit.at_ns)
-            and grant is not None
-            and grant.station != 0
-            and permit.gateway_session == grant.gateway != 0
-            and abs(_delta(permit.count, plate.count)) <= s.tolerance_counts
-            and permit.at_ns >= self._eye_ns[plate.index]
-            and _delta(written_at, plate.count) <= s.commit_counts
-            and _delta(plate.count, self._count_at(grant.at_ns)) >= s.pitch_counts
-        )
+        written = _delta(self._count_at(permit.at_ns), plate.count)
+        granted = _delta(plate.count, self._count_at(permit.grant.at_ns)) if permit.grant is not None else 0
+        plc_session = self._plc_session(permit.at_ns)
+        broken = flaw(self.settings, permit, plate.count, written, granted, plc_session, self.settings.epoch)
+        return not broken and permit.at_ns >= self._eye_ns[plate.index]
 
     def _plc_session(self, at_ns: int) -> int:
         return next((session for start_ns, session in reversed(self._plc_starts) if start_ns <= at_ns), 0)

@@ -11,27 +11,29 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any, Protocol
 
 import zmq
 
 from edge import clock, errors
-from edge.simulate import plc
-from edge.simulate.devices import MONO8, Broadcast, Faults, FolderScene, Renderer, Scene, SurfaceScene
+from edge.simulate.devices import Broadcast, Renderer, Scene
 from edge.simulate.judge import Judge, JudgeSettings, PlateRecord
 from edge.simulate.modbus import ModbusServer
+from edge.simulate.plant_settings import PlantSettings
 from edge.simulate.plc import PlcProgram
 from edge.simulate.plc_io import Edge, Inputs, Outputs, PlcSettings
+from edge.simulate.plc_map import PLC_SESSION_W, READ_ONLY_END, REGISTERS
 from edge.simulate.registers import RegisterBank
-from edge.simulate.surface import Surface
-from edge.simulate.world import COUNTER_SPAN, Event, Kind, Line, Plate, World
+from edge.simulate.world import COUNTER_SPAN, Event, Kind, Plate, World
+
+__all__ = ["Plant", "PlantSettings", "ProgramFactory"]
 
 EXPOSURE_NS = 2 * clock.NS_PER_MS  # after the eye's edge
 TRANSFER_NS = 4 * clock.NS_PER_MS  # from exposure to the whole frame
 HELLO_NS = 100 * clock.NS_PER_MS
 RENDER_RETRY_NS = clock.NS_PER_MS
+RESET_NS = 200 * clock.NS_PER_MS  # how long the operator holds the button
 
 
 class Program(Protocol):
@@ -53,48 +55,6 @@ class Program(Protocol):
 ProgramFactory = Callable[[PlcSettings, list[int]], Program]
 
 
-@dataclass(frozen=True)
-class PlantSettings:
-    """Everything about one run.
-
-    Attributes:
-        line: geometry and timing; ``line.parts`` plates end the run.
-        plc: the PLC's settings; geometry is taken from ``line``.
-        camera_start: the camera's counter at the first frame, 32 bit.
-        size: (width, height) of rendered frames, px.
-        color: ``mono8`` or ``bgr8``.
-        images: a folder of pictures to show instead of rendered steel.
-        surface_seed, defect_rate: of the rendered steel.
-        trigger, camera: endpoints to bind.
-        telemetry: the station's endpoint to listen to.
-        modbus_host, modbus_port: of the PLC.
-        settle_s: wait after the last plate.
-    """
-
-    line: Line = field(default_factory=lambda: Line(parts=100))
-    plc: PlcSettings = field(default_factory=PlcSettings)
-    faults: Faults = field(default_factory=Faults)
-    camera_start: int = 77
-    size: tuple[int, int] = (640, 512)
-    color: str = MONO8
-    images: Path | None = None
-    surface_seed: int = 7
-    defect_rate: float = 0.3
-    trigger: str = "tcp://127.0.0.1:5571"
-    camera: str = "tcp://127.0.0.1:5572"
-    telemetry: str = "tcp://127.0.0.1:5573"
-    modbus_host: str = "127.0.0.1"
-    modbus_port: int = 5020
-    settle_s: float = 1.5
-
-    def scene(self) -> Scene:
-        """Build where images come from."""
-        if self.images is not None:
-            return FolderScene(self.images, self.color)
-        width, height = self.size
-        return SurfaceScene(Surface(width, height, self.surface_seed, self.defect_rate), self.size, self.color)
-
-
 class Plant:
     """One run: ``open``, ``run`` in one thread, ``stop`` from any, ``close``.
 
@@ -113,6 +73,7 @@ class Plant:
             settings.plc,
             counts_per_mm=line.counts_per_mm,
             gate_mm=line.gate_mm,
+            confirm_mm=line.confirm_mm,
             response_ms=line.response_ms,
             output_ms=line.output_ms,
         )
@@ -126,6 +87,8 @@ class Plant:
         self._actions_made = 0
         self._scan_ns = round(self.plc_settings.scan_ms * clock.NS_PER_MS)
         self._edges: list[Edge] = []
+        self._confirms: list[int] = []
+        self._belt_held = self._reset_pressed = False
         self._frames = 0
         self._last_gate_ns = 0
         self._plc_session = 0
@@ -161,7 +124,7 @@ class Plant:
         self._renderer.start()
         self._cleanup.callback(self._renderer.close)
         self.judge = Judge(self._judge_settings(), self._count_at)
-        self.bank = RegisterBank(plc.REGISTERS, plc.READ_ONLY_END, self.judge.on_write)
+        self.bank = RegisterBank(REGISTERS, READ_ONLY_END, self.judge.on_write)
         self.program = self._program_factory(self.plc_settings, self.bank.registers)
         self._server = ModbusServer(self.bank, self.settings.modbus_host, self.settings.modbus_port)
         self._server.start()
@@ -235,18 +198,41 @@ class Plant:
         self._next_scan_ns = now_ns + self._scan_ns
         world, bank = self.world, self.bank
         inputs = Inputs(
-            world.count_at(now_ns), world.eye_number, world.line.epoch, tuple(self._edges), world.moving()
-        )  # fmt: skip
-        self._edges.clear()
+            world.count_at(now_ns),
+            world.eye_number,
+            world.epoch,
+            self._edges,
+            belt_moving=world.moving(),
+            reset=self._reset_pressed,
+            eye_covered=world.eye_covered,
+            confirms=self._confirms,
+        )
+        self._edges, self._confirms = [], []
         bank.begin_scan(now_ns)
         outputs = self.program.scan(now_ns, inputs)
         bank.end_scan()
         world.command_gate(now_ns, outputs.gate_open)
         world.set_infeed(now_ns, outputs.infeed_open)
+        if outputs.belt_stop is not self._belt_held:
+            self._hold_belt(now_ns, outputs.belt_stop)
         self._watch_plc_session(now_ns)
 
+    def _hold_belt(self, now_ns: int, held: bool) -> None:
+        """Brake within the lead of the gate's window, or start again; the operator resets what was stopped."""
+        self._belt_held = held
+        plc_settings = self.plc_settings
+        brake_mm_s2 = plc_settings.v_max_mm_s**2 / (2 * plc_settings.lead_mm)
+        self.world.ramp(now_ns, 0.0 if held else self.settings.line.speed_mm_s, brake_mm_s2)
+        if held:
+            press_ns = now_ns + round(self.settings.reset_s * clock.NS_PER_S)
+            self._at(press_ns, lambda _: self._press_reset(True))
+            self._at(press_ns + RESET_NS, lambda _: self._press_reset(False))
+
+    def _press_reset(self, pressed: bool) -> None:
+        self._reset_pressed = pressed
+
     def _watch_plc_session(self, now_ns: int) -> None:
-        high, low = self.bank.registers[plc.PLC_SESSION_W : plc.PLC_SESSION_W + 2]
+        high, low = self.bank.registers[PLC_SESSION_W : PLC_SESSION_W + 2]
         if (session := high << 16 | low) != self._plc_session:
             self._plc_session = session
             self.judge.on_plc_start(session, now_ns)
@@ -256,7 +242,7 @@ class Plant:
 
     def _is_over(self, now_ns: int) -> bool:
         parts = self.settings.line.parts
-        met = len(self.world.good) + len(self.world.reject)
+        met = self.world.good + self.world.reject
         return bool(parts) and met >= parts and now_ns >= self._last_gate_ns + self.settings.settle_s * clock.NS_PER_S
 
     def _judge_settings(self) -> JudgeSettings:
@@ -273,6 +259,7 @@ class Plant:
             pitch_min_mm=p.pitch_min_mm,
             eye_scatter_mm=p.eye_scatter_mm,
             epoch=self.settings.line.epoch,
+            pulse=p.pulse,
         )
 
     # -- devices ---------------------------------------------------------------------------------------------------
@@ -281,30 +268,31 @@ class Plant:
         self.judge.on_event(event)
         if event.kind is Kind.GATE:
             self._last_gate_ns = event.at_ns
-            return
-        self._edges.append(Edge(event.kind is Kind.EYE_FRONT, event.plate.number, event.count))
-        if event.kind is Kind.EYE_FRONT:
-            self._fire_trigger(event)
-            self._expose(event)
-            self._break_something(event)
+        elif event.kind is Kind.CONFIRM:
+            self._confirms.append(event.count)
+        else:
+            self._edges.append(Edge(event.kind is Kind.EYE_FRONT, event.number, event.count))
+        if event.kind is Kind.EYE_FRONT and event.plate is not None:
+            self._fire_trigger(event, event.plate.index)
+            self._expose(event, event.plate)
+            self._break_something(event, event.plate.index)
 
-    def _fire_trigger(self, event: Event) -> None:
-        index = event.plate.index
+    def _fire_trigger(self, event: Event, index: int) -> None:
         if index in self._faults.drop_triggers:
             return
-        message = {"kind": "trigger", "number": event.plate.number, "count": event.count, "t0_ns": event.at_ns}
-        message["epoch"] = self.settings.line.epoch
+        message = {"kind": "trigger", "number": event.number, "count": event.count, "t0_ns": event.at_ns}
+        message["epoch"] = self.world.epoch
         delay_ns = round(self._faults.delay_triggers.get(index, 0.0) * clock.NS_PER_MS)
         self._at(event.at_ns + delay_ns, lambda _: self._trigger.send(message))
 
-    def _expose(self, event: Event) -> None:
+    def _expose(self, event: Event, plate: Plate) -> None:
         """Let the camera see the plate; its counter counts frames, whatever becomes of them."""
         exposed_ns = event.at_ns + EXPOSURE_NS
         header = self._frame_header("frame", self._frames)
-        header |= {"exposed_ns": exposed_ns, "tag": event.plate.tag}
+        header |= {"exposed_ns": exposed_ns, "tag": plate.tag}
         self._frames += 1
-        delay_ns = round(self._faults.delay_frames.get(event.plate.index, 0.0) * clock.NS_PER_MS)
-        self._at(exposed_ns + TRANSFER_NS + delay_ns, lambda now_ns: self._transfer(now_ns, event.plate, header))
+        delay_ns = round(self._faults.delay_frames.get(plate.index, 0.0) * clock.NS_PER_MS)
+        self._at(exposed_ns + TRANSFER_NS + delay_ns, lambda now_ns: self._transfer(now_ns, plate, header))
 
     def _frame_header(self, kind: str, frames: int) -> dict[str, Any]:
         width, height = self._scene.size
@@ -326,8 +314,7 @@ class Plant:
         self._camera.send(header, pixels)
         self.judge.on_frame_sent(plate.index)
 
-    def _break_something(self, event: Event) -> None:
-        index = event.plate.index
+    def _break_something(self, event: Event, index: int) -> None:
         if index in self._faults.stop_plc:
             self.program.stop()
             start_ns = event.at_ns + round(self._faults.stop_plc[index] * clock.NS_PER_MS)
@@ -335,18 +322,16 @@ class Plant:
         if index in self._faults.stop_belt:
             self.world.set_speed(event.at_ns, 0.0)
             restart_ns = event.at_ns + round(self._faults.stop_belt[index] * clock.NS_PER_MS)
-            self._at(restart_ns, lambda now_ns: self.world.set_speed(now_ns, self.settings.line.speed_mm_s))
+            self._at(restart_ns, self._restart_belt)
+
+    def _restart_belt(self, now_ns: int) -> None:
+        if not self._belt_held:
+            self.world.set_speed(now_ns, self.settings.line.speed_mm_s)
 
     def _say_hello(self, now_ns: int) -> None:
         world = self.world
-        self._trigger.send(
-            {
-                "kind": "hello",
-                "number": world.eye_number,
-                "count": world.count_at(now_ns),
-                "epoch": world.line.epoch,
-            }
-        )
+        count = world.count_at(now_ns)
+        self._trigger.send({"kind": "hello", "number": world.eye_number, "count": count, "epoch": world.epoch})
         self._camera.send(self._frame_header("hello", self._frames - 1), b"")
         self._at(now_ns + HELLO_NS, self._say_hello)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,11 @@ class PlcSettings:
         eye_scatter_mm: of the latched position; narrows the tolerance on a permit's count.
         backlash_mm: play of the drive; a belt that stops may rock back this far, and an encoder reads this much too
             much.  Less than ``lead_mm``, so that parts stay within their windows.
+        confirm_mm: gate to a sensor behind it on the good path; 0 means that there is none.
+        brake_mm_s2: the hardest that the belt can brake; a count that slows down harder has lost the belt.  0 watches
+            nothing.
         fail_safe: 1 reject, 2 stop_line.
+        pulse: the gateway times the gate by a coil that means PASS; there are no permits.
     """
 
     counts_per_mm: int = 10
@@ -37,7 +43,10 @@ class PlcSettings:
     watchdog_ms: float = 150.0
     eye_scatter_mm: float = 2.0
     backlash_mm: float = 2.0
+    brake_mm_s2: float = 0.0
+    confirm_mm: float = 0.0
     fail_safe: int = 1
+    pulse: bool = False
 
     def counts(self, length_mm: float) -> int:
         """Return a length in counts."""
@@ -73,20 +82,35 @@ class Edge:
     count: int
 
 
-@dataclass(frozen=True)
+@dataclass
 class Inputs:
-    """The input image of one scan: encoder and eye counter now, the edges since the last scan, the belt's relay."""
+    """The input image of one scan.
+
+    Attributes:
+        count, number, epoch: encoder and eye counter now.
+        edges: of the eye, since the last scan.
+        belt_moving: the belt's relay.
+        reset: the operator's button.
+        bin_full, air_low: sensors of reject bin and compressed air.
+        eye_covered: the eye now.
+        confirms: counts latched since the last scan by the sensor behind the gate, as a part's tail passed it.
+    """
 
     count: int
     number: int
     epoch: int = 1
-    edges: tuple[Edge, ...] = ()
+    edges: Sequence[Edge] = ()
     belt_moving: bool = True
+    reset: bool = False
+    bin_full: bool = False
+    air_low: bool = False
+    eye_covered: bool = False
+    confirms: Sequence[int] = ()
 
 
-@dataclass(frozen=True)
-class Outputs:
-    """The output image of one scan.  All off is the safe state."""
+class Outputs(NamedTuple):
+    """The output image of one scan.  All off is the safe state: ``belt_stop`` alone keeps no part from the good bin."""
 
     gate_open: bool = False
     infeed_open: bool = False
+    belt_stop: bool = False

@@ -51,6 +51,8 @@ class RegisterBank:
 
     def begin_scan(self, now_ns: int) -> None:
         """Hand the program what was written up to ``now_ns``."""
+        if not self._inbox:
+            return
         with self._lock:
             while self._inbox and self._inbox[0][0] <= now_ns:
                 _, address, values = self._inbox.popleft()

@@ -22,17 +22,21 @@ from edge.core.match import Matcher
 from edge.core.pool import FramePool, Purpose
 from edge.core.rules import Rule
 from edge.engine.base import Engine
-from edge.engine.inspector import Inspector
+from edge.engine.inspector import Inspector, check_rules
 from edge.engine.select import Choice, build, choose
 from edge.errors import ConfigError
 from edge.model.gate import golden_gate
-from edge.model.package import ModelPackage, load_package
+from edge.model.package import Manifest, ModelPackage, load_package
+from edge.record.commands import control
 from edge.record.outcomes import OutcomeWriter
 from edge.station.inspection import InspectThread
-from edge.station.loop import Station, StationEvent
+from edge.station.interfaces import StationEvent
+from edge.station.loop import Station
 from edge.station.mailbox import Mailbox
+from edge.station.orders import receiver
 from edge.station.reporting import Identity, Reporter
 from edge.wire.publisher import Publisher
+from edge.wire.sockets import Dealer, waiter
 
 _log = logging.getLogger(__name__)
 
@@ -40,19 +44,29 @@ CAPTURE_RESERVE = 2
 """Slots that inspection can never hold: one that the camera fills, one that waits for its trigger."""
 
 
-def rules(recipe: RecipeConfig) -> tuple[Rule, ...]:
-    """Return the recipe's rules for the core."""
-    return tuple(Rule(r.name, r.classes, r.min_score, r.min_area_px, r.min_longer_side_px) for r in recipe.rules)
+def rules(recipe: RecipeConfig, manifest: Manifest) -> tuple[Rule, ...]:
+    """Return the recipe's rules for the core.
+
+    Raises:
+        ConfigError: the model of ``manifest`` cannot serve one of them.
+    """
+    made = tuple(Rule(r.name, r.classes, r.min_score, r.min_area_px, r.min_longer_side_px) for r in recipe.rules)
+    check_rules(manifest, made)
+    return made
 
 
 @dataclass(frozen=True)
 class Deciding:
-    """What decides: a package on an engine that passed the golden gate, with the recipe's rules."""
+    """What decides: a package on an engine that passed the golden gate."""
 
     package: ModelPackage
     engine: Engine
     choice: Choice
     inspector: Inspector
+
+    def rules(self, recipe: RecipeConfig) -> tuple[Rule, ...]:
+        """Return the rules of ``recipe``, as ``rules``."""
+        return rules(recipe, self.package.manifest)
 
 
 @contextmanager
@@ -68,13 +82,14 @@ def deciding(config: StationConfig) -> Iterator[Deciding]:
             "name a real engine, or 'auto'; the null engine is for benchmarks without a gateway.",
         )
     package = load_package(Path(config.model.package))
+    rules(config.recipe, package.manifest)  # refused before anything slow
     choice = choose(package, config.model.engine, config.model.precision)
     with build(package, choice, config.model.threads, config.model.null_ms) as engine:
         if choice.engine != "null":
             golden_gate(package, engine)
         camera = config.camera
         shape = frame_shape(camera.width, camera.height, camera.color)
-        inspector = Inspector(package, engine, rules(config.recipe), shape, camera.color)
+        inspector = Inspector(package, engine, shape, camera.color)
         _log.info("%s on %s %s: %s", package.identity, choice.engine, choice.precision, choice.reason)
         yield Deciding(package, engine, choice, inspector)
 
@@ -123,7 +138,7 @@ def assembled(
         EdgeError: something is missing or refused, with its remedy.
     """
     limits, camera_config = config.limits, config.camera
-    deadline_ms = budget.held(compute_budget(config), config.name).deadline_ms
+    budgeted = budget.held(compute_budget(config), config.name)
     with ExitStack() as stack:
         context = stack.enter_context(zmq.Context[zmq.Socket[bytes]]())
         mailbox: Mailbox[StationEvent] = Mailbox()
@@ -131,34 +146,43 @@ def assembled(
         quotas = {Purpose.CAPTURE: limits.pool_slots, Purpose.INSPECTION: limits.pool_slots - CAPTURE_RESERVE}
         shape = frame_shape(camera_config.width, camera_config.height, camera_config.color)
         pool = FramePool(limits.pool_slots, shape, quotas)
+        frame_timeout_ns = int(limits.frame_timeout_ms * NS_PER_MS)
         ledger = PartLedger(
             limits.open_parts,
-            int(deadline_ms * NS_PER_MS),
-            int(limits.frame_timeout_ms * NS_PER_MS),
+            int(limits.ceiling_ms * NS_PER_MS),
+            frame_timeout_ns,
             int(config.line.counts_per_mm * config.line.part_length_max_mm),
+            budgeted.station_commit,
+            budgeted.match_counts,
         )
         matcher = Matcher(
             int(camera_config.window_early_ms * NS_PER_MS),
             int(camera_config.window_late_ms * NS_PER_MS),
             camera_config.sync_pairs,
         )
-        publisher = None
+        publisher, wait = None, waiter(mailbox.fd)
         if config.gateway.endpoint is not None:
-            publisher = Publisher(config, config.gateway.endpoint, secrets.token_hex(8), context)
+            dealer = Dealer(context, config.gateway.endpoint)
+            publisher, wait = Publisher(config, dealer, secrets.token_hex(8)), waiter(mailbox.fd, dealer.socket)
             stack.callback(publisher.close)
         choice = decides.choice
         identity = Identity(decides.package.identity, choice.engine, choice.precision)
         writer = stack.enter_context(closing(OutcomeWriter(outcomes))) if outcomes is not None else None
-        reporter = Reporter(config, identity, ledger, pool, publisher, deadline_ms, writer, context)
+        reporter = Reporter(config, identity, ledger, pool, publisher, budgeted.deadline_ms, writer, context)
         stack.callback(reporter.close)
         inspect = InspectThread(decides.inspector, pool, mailbox.post)
         inspect.start()
         stack.callback(inspect.stop)
         camera, source = stack.enter_context(open_devices(config))
         alive = {"camera": lambda: camera.heard_ns, "trigger source": lambda: source.heard_ns}
-        result = Station(config, ledger, matcher, pool, mailbox, inspect, publisher, reporter, alive)
+        result = Station(
+            config, ledger, matcher, pool, mailbox, inspect, publisher, reporter, alive, decides.rules, wait
+        )
         stack.callback(result.finish)
-        for thread in (CaptureThread(camera, pool, mailbox.post), TriggerThread(source, mailbox.post)):
+        stack.callback(inspect.stop)  # before the end, so that what it has begun still counts and gives its slot back
+        stack.enter_context(control(config.control, receiver(mailbox.post)))
+        triggers = TriggerThread(source, mailbox.post, frame_timeout_ns)
+        for thread in (CaptureThread(camera, pool, mailbox.post), triggers):
             thread.start()
             stack.callback(thread.stop)
         yield result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Protocol
@@ -16,6 +16,7 @@ from edge.clock import now_ns
 from edge.core.outcome import Outcome
 from edge.core.part import Verdict
 from edge.core.pool import FramePool, Lease, Purpose
+from edge.core.rules import Rule
 from edge.errors import EdgeError, EngineError
 
 WARM_UP = 5
@@ -32,8 +33,8 @@ _log = logging.getLogger(__name__)
 class Inspects(Protocol):
     """Whatever turns a frame into a verdict."""
 
-    def inspect(self, frame: NDArray[np.uint8]) -> Verdict:
-        """Return the verdict on one frame."""
+    def inspect(self, frame: NDArray[np.uint8], rules: Sequence[Rule]) -> Verdict:
+        """Return the verdict on one frame by ``rules``."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class InspectThread:
 
     def __init__(self, inspector: Inspects, pool: FramePool, post: Callable[[Inspected], None]) -> None:
         self._inspector, self._pool, self._post = inspector, pool, post
-        self._work: SimpleQueue[tuple[int, Lease, int] | None] = SimpleQueue()
+        self._work: SimpleQueue[tuple[int, Lease, int, Sequence[Rule]] | None] = SimpleQueue()
         self._busy_since_ns = 0
         self._warm = threading.Event()
         self._failure: Exception | None = None
@@ -81,13 +82,13 @@ class InspectThread:
         if self._failure is not None:
             raise self._failure
 
-    def submit(self, number: int, lease: Lease, deadline_ns: int) -> None:
-        """Queue the frame in ``lease`` for part ``number``.  The pool's quota bounds the queue.
+    def submit(self, number: int, lease: Lease, deadline_ns: int, rules: Sequence[Rule]) -> None:
+        """Queue the frame in ``lease`` for part ``number``, judged by ``rules``.  The pool's quota bounds the queue.
 
         A frame whose turn comes after ``deadline_ns`` is not inspected: its part is closed by then, and one slow
         inspection would make every later one late.
         """
-        self._work.put((number, lease, deadline_ns))
+        self._work.put((number, lease, deadline_ns, rules))
 
     def hung(self, before_ns: int) -> bool:
         """True while an inspection runs that began before ``before_ns``."""
@@ -104,9 +105,9 @@ class InspectThread:
         if self._failure is not None:
             return
         while (job := self._work.get()) is not None:
-            number, lease, deadline_ns = job
+            number, lease, deadline_ns, rules = job
             self._busy_since_ns = now_ns()
-            verdict = TOO_LATE if self._busy_since_ns >= deadline_ns else self._verdict(lease)
+            verdict = TOO_LATE if self._busy_since_ns >= deadline_ns else self._verdict(lease, rules)
             self._busy_since_ns = 0
             self._post(Inspected(number, lease, verdict))
 
@@ -116,7 +117,7 @@ class InspectThread:
             if lease is None:
                 raise RuntimeError("The pool has no slot for inspection.")
             for _ in range(WARM_UP):
-                self._inspector.inspect(self._pool.frame(lease))
+                self._inspector.inspect(self._pool.frame(lease), ())
         except Exception as error:  # noqa: BLE001 - raised again by the thread that waits in start
             self._failure = error
         finally:
@@ -124,9 +125,9 @@ class InspectThread:
                 self._pool.release(lease)
             self._warm.set()
 
-    def _verdict(self, lease: Lease) -> Verdict:
+    def _verdict(self, lease: Lease, rules: Sequence[Rule]) -> Verdict:
         try:
-            return self._inspector.inspect(self._pool.frame(lease))
+            return self._inspector.inspect(self._pool.frame(lease), rules)
         except Exception as error:  # noqa: BLE001
             # Whatever the engine raises costs this part its decision, never the thread: the next part needs it.
             if str(error) != self._last_error:  # once, and not for every part while it lasts

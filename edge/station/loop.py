@@ -1,7 +1,7 @@
 """The station: one signal thread that owns ledger, timers and sockets; the other threads post events to it.
 
 The loop is three verbs: take what happened, close what is due, say what is known.  Nothing in it waits for a disk,
-a socket or another thread.
+a socket or another thread; time and the wait between turns are given to it.
 """
 
 from __future__ import annotations
@@ -10,50 +10,41 @@ import logging
 from collections.abc import Callable, Mapping
 from threading import Event
 
-import zmq
-
 from edge.capture.events import (
-    CaptureEvent,
     CaptureFault,
     EpochChanged,
     FrameArrived,
     FrameLost,
     FramesMissed,
-    TriggerEvent,
     TriggerFault,
+    TriggersLost,
 )
-from edge.clock import NS_PER_MS, NS_PER_S, now_ns
-from edge.config import StationConfig
+from edge.clock import NS_PER_MS, now_ns
+from edge.config import RecipeConfig, StationConfig
 from edge.core.ledger import PartLedger
 from edge.core.match import Kind, Match, Matcher
-from edge.core.outcome import Outcome
 from edge.core.part import FrameInfo, Part, Trigger
 from edge.core.pool import FramePool, Lease, Purpose
+from edge.core.rules import Rule
 from edge.errors import CameraError
-from edge.station.inspection import Inspected, InspectThread
-from edge.station.mailbox import Mailbox
-from edge.station.reporting import Reporter
-from edge.wire import messages as wire
-from edge.wire.publisher import Progress, Publisher
+from edge.station.health import Health
+from edge.station.inspection import Inspected
+from edge.station.interfaces import Inbox, Inspection, Reports, StationEvent
+from edge.station.link import GatewayLink
+from edge.station.orders import Order
+from edge.station.places import Places
+from edge.station.recipes import Recipes
+from edge.wire.publisher import Publisher
 
 _log = logging.getLogger(__name__)
 
-StationEvent = CaptureEvent | TriggerEvent | Inspected
+LONGEST_WAIT_NS = 50 * NS_PER_MS
 
-_LONGEST_WAIT_MS = 50
-SILENT_TRIGGERS = 2
-"""A camera that delivered nothing for this many triggers in a row is called silent."""
-
-STALL_NS = 10 * _LONGEST_WAIT_MS * NS_PER_MS
+STALL_NS = 10 * LONGEST_WAIT_NS
 """A wait that lasts this long was no wait: the process was stopped, or got no processor."""
 
-UNHEARD_NS = NS_PER_S
-"""A device that has sent nothing for this long, not even its own heartbeat, is gone."""
-
-UNDECIDED_IN_A_ROW = 5
-
 UNKNOWN_TRIGGERS = 3
-"""This many known or older numbers in a row are no re-passes: the counter has started anew."""
+"""This many known or older numbers in a row are no doubled messages: the counter has started anew."""
 
 
 class DeviceFailed(CameraError):
@@ -65,7 +56,7 @@ class EngineHung(RuntimeError):
 
 
 class Station:
-    """Turns triggers and frames into exactly one outcome a part.
+    """Turns triggers and frames into exactly one outcome a part.  Everything here belongs to the signal thread.
 
     Args:
         config: from `station.toml`.
@@ -75,6 +66,12 @@ class Station:
         publisher: the link to the gateway, or None to inspect only.
         reporter: telemetry and outcomes.
         alive: by device, when it last showed that it is alive, monotonic.
+        rules: makes a recipe's rules, or raises ``ConfigError`` where the model cannot serve them.
+        wait: waits until the monotonic time that it is given, or until something has happened.
+        clock: gives monotonic nanoseconds.
+
+    Raises:
+        ConfigError: the model cannot serve the recipe.
     """
 
     def __init__(
@@ -83,29 +80,31 @@ class Station:
         ledger: PartLedger,
         matcher: Matcher,
         pool: FramePool,
-        mailbox: Mailbox[StationEvent],
-        inspect: InspectThread,
+        mailbox: Inbox,
+        inspect: Inspection,
         publisher: Publisher | None,
-        reporter: Reporter,
+        reporter: Reports,
         alive: Mapping[str, Callable[[], int]],
+        rules: Callable[[RecipeConfig], tuple[Rule, ...]],
+        wait: Callable[[int], None],
+        clock: Callable[[], int] = now_ns,
     ) -> None:
-        self._config = config
+        limits, recipe = config.limits, config.recipe
+        self._limits = limits
         self._ledger, self._matcher, self._pool = ledger, matcher, pool
-        self._mailbox, self._inspect = mailbox, inspect
-        self._publisher, self._reporter, self._alive = publisher, reporter, alive
+        self._mailbox, self._inspect, self._reporter = mailbox, inspect, reporter
+        self._rules, self._wait, self._clock = rules, wait, clock
+        self._places = Places(config)
+        self._link = GatewayLink(publisher, reporter, self._places, clock)
+        self._health = Health(alive, int(config.camera.silent_ms * NS_PER_MS))
+        self._recipes = Recipes(recipe.name, rules(recipe), int(limits.ceiling_ms * NS_PER_MS))
         self._frames: dict[FrameInfo, Lease | str] = {}  # frames that wait for a trigger: their slot, or why it is lost
-        self._frameless = 0  # triggers in a row for which no frame came
+        self._inspecting: dict[Lease, Part] = {}
         self._unknown_in_row = 0
-        self._last_frame_ns = self._last_trigger_ns = 0
         self._awake_ns = self._turned_ns = 0
-        self._undecided = 0  # parts in a row
-        self._hang_ns = int(config.limits.hang_ms * NS_PER_MS)
-        self._hold_ns = int(config.limits.frame_timeout_ms * NS_PER_MS)
-        self._silent_ns = int(config.camera.silent_ms * NS_PER_MS)
-        self._poller = zmq.Poller()
-        self._poller.register(mailbox.fd, zmq.POLLIN)
-        if publisher is not None:
-            self._poller.register(publisher.socket, zmq.POLLIN)
+        self._stopping = False
+        self._hang_ns = int(limits.hang_ms * NS_PER_MS)
+        self._hold_ns = int(limits.frame_timeout_ms * NS_PER_MS)
 
     def run(self, stop: Event, limit: int | None = None) -> None:
         """Work until ``stop`` is set, or until ``limit`` parts have closed.
@@ -120,8 +119,9 @@ class Station:
                 break
 
     def finish(self) -> None:
-        """Close what is open, tell the gateway, and report it.  The threads that post frames must have stopped."""
-        now = now_ns()
+        """Close what is open, tell the gateway, and report it.  The threads that post events must have stopped."""
+        self._stopping = True
+        now = self._clock()
         for event in self._mailbox.take():
             if not isinstance(event, CaptureFault | TriggerFault):
                 self._take(event, now)
@@ -137,32 +137,45 @@ class Station:
         self._reporter.close()
 
     def turn(self) -> None:
-        """Run the loop once."""
-        self._poller.poll(self._wait_ms())
-        now = now_ns()
+        """Wait until there is something to do, and do it."""
+        self._wait(self.next_ns())
+        self.work()
+
+    def work(self) -> None:
+        """Take what happened, close what is due, say what is known.  Never waits."""
+        now = self._clock()
         if now - self._turned_ns > STALL_NS:
             self._awake_ns = now  # the whole process was held up: no engine can be blamed for that time
         self._turned_ns = now
         for event in self._mailbox.take():
-            self._take(event, now_ns())
-        now = now_ns()
+            self._take(event, self._clock())
+        now = self._clock()
+        self._hear(now)
         self._close_due(now)
-        self._talk(now)
+        self._link.tick(now, self._health.unheard(now) is None, self._ledger)
         self._reporter.tick(now, self.state(now))
+
+    def next_ns(self) -> int:
+        """Return when ``work`` next has something to do by itself."""
+        due = self._link.next_ns(min(self._turned_ns + LONGEST_WAIT_NS, self._reporter.next_ns()))
+        deadline = self._ledger.next_deadline_ns(self._places.track.earliest_ns)
+        return due if deadline is None else min(due, deadline)
+
+    def change_recipe(self, recipe: RecipeConfig) -> None:
+        """Judge parts triggered from now on by ``recipe``; those triggered before keep the one they had.
+
+        Raises:
+            ConfigError: the model cannot serve it; nothing has changed.
+        """
+        rules = self._rules(recipe)
+        self._recipes.change(recipe.name, rules, self._clock())
+        self._link.change_recipe(recipe)
+        _log.warning("Parts triggered from now on are judged by recipe %s, number %d.", recipe.name, recipe.number())
 
     def state(self, now: int) -> tuple[str, str]:
         """Return the state (RUNNING, WARNING, FAULT, STARTING) and its reason in words."""
-        if (device := self._unheard(now)) is not None:
-            return "FAULT", f"the {device} shows no sign of life"
-        if self._camera_silent(now):
-            return "FAULT", "the camera delivers nothing while parts are triggered"
-        if self._undecided >= UNDECIDED_IN_A_ROW:
-            return "WARNING", "part after part ends without a decision; see the causes"
-        if self._publisher is None:
-            return "WARNING", "inspecting only: there is no gateway, and nothing is permitted"
-        if self._publisher.session == 0:
-            return "STARTING", self._publisher.refusal
-        return "RUNNING", ""
+        own = self._health.state(now)
+        return own if own[0] != "RUNNING" else self._link.state()
 
     # -- take -------------------------------------------------------------------------------------------------------
 
@@ -171,37 +184,53 @@ class Station:
             self._on_trigger(event, now)
         elif isinstance(event, FrameArrived):
             self._on_frame(event.info, event.lease, now)
+        elif isinstance(event, Inspected):
+            self._on_inspected(event, now)
         elif isinstance(event, FrameLost):
             self._reporter.lost(event.cause)
             self._on_frame(event.info, event.cause, now)
-        elif isinstance(event, Inspected):
-            self._on_inspected(event, now)
         elif isinstance(event, FramesMissed):
             self._reporter.lost("counter_gap", event.count)
+        elif isinstance(event, TriggersLost):
+            self._close_new(self._ledger.lose(event.last, self._recipes.at(now).name, now, now), None, now)
         elif isinstance(event, EpochChanged):
-            self._renew("the encoder epoch changed")
+            self._on_epoch(now)
+        elif isinstance(event, Order):
+            event.carry_out(self.change_recipe, lambda: self.state(now))
         elif isinstance(event, CaptureFault | TriggerFault):
             raise DeviceFailed(event.text, "mend the device; the process ends, to be started again.")
 
     def _on_trigger(self, trigger: Trigger, now: int) -> None:
-        self._last_trigger_ns = now
+        self._health.triggered(now)
+        trigger = self._places.at_edge(trigger)
+        number, count, misplaced = trigger.number, trigger.count, self._places.is_misplaced(trigger.count)
         jumps, unknown = self._ledger.jumps, self._ledger.unknown_triggers
-        for part in self._ledger.open(trigger, self._config.recipe.name, now):
-            self._conclude(part)
-        self._unknown_in_row = self._unknown_in_row + 1 if self._ledger.unknown_triggers > unknown else 0
-        if self._ledger.jumps > jumps or self._unknown_in_row >= UNKNOWN_TRIGGERS:
-            self._renew("the trigger counter jumped")
-        opened = self._ledger.get(trigger.number)
-        if opened is None:
+        closed = self._ledger.open(trigger, self._recipes.at(trigger.t0_ns).name, now, misplaced)
+        if self._ledger.unknown_triggers > unknown:
+            self._unknown_in_row += 1
+            if self._unknown_in_row >= UNKNOWN_TRIGGERS:
+                self._renew("the trigger counter jumped")
             return
-        if self._publisher is not None:
-            self._publisher.announce(opened)
-        for match in self._matcher.trigger(trigger.number, trigger.t0_ns):
+        self._unknown_in_row = 0
+        self._close_new(closed, trigger, now)
+        if count is not None:
+            self._places.passed(count, trigger.t0_ns, now, self._link.has_session)
+        if self._ledger.jumps > jumps:
+            self._renew("the trigger counter jumped")
+        part = self._ledger.get(number)
+        if part is None:
+            return
+        if count is not None:
+            self._link.announce(part)
+        elif (told := self._link.told_count(number)) is not None:
+            self._locate(number, told, now)
+        needs_frame = self._ledger.get(number) is not None
+        take = self._matcher.trigger if needs_frame else self._matcher.skip
+        for match in take(number, trigger.t0_ns):
             self._on_match(match, now)
 
     def _on_frame(self, info: FrameInfo, held: Lease | str, now: int) -> None:
-        self._last_frame_ns = now
-        self._frameless = 0
+        self._health.framed(now)
         self._reporter.frames += 1
         if info in self._frames:  # the same frame twice
             self._reporter.lost("repeated")
@@ -224,34 +253,52 @@ class Station:
         self._discard(match.info)
 
     def _inspect_frame(self, number: int, info: FrameInfo, now: int) -> None:
+        if self._places.source == "camera":
+            self._locate(number, self._places.of_frame(info), now)
         held = self._frames.pop(info)
         part = self._ledger.attach(number, info)
         if isinstance(held, str):
             self._fail(number, held, now)
-        elif part is None:
+        elif self._stopping or part is None:  # nobody would take the result any more
             self._pool.release(held)
         elif not self._pool.hand_over(held, Purpose.INSPECTION):
             self._pool.release(held)
             self._fail(number, "pool_exhausted", now)
         else:
-            self._inspect.submit(number, held, part.deadline_ns)
+            due = None if part.commit_count is None else self._places.track.earliest_ns(part.commit_count)
+            deadline = part.deadline_ns if due is None else min(due, part.deadline_ns)
+            self._inspecting[held] = part
+            self._inspect.submit(number, held, deadline, self._recipes.at(part.trigger.t0_ns).rules)
 
     def _on_inspected(self, event: Inspected, now: int) -> None:
         self._pool.release(event.lease)
-        part = self._ledger.close(event.number, event.verdict, now)
+        inspected, present = self._inspecting.pop(event.lease, None), self._ledger.get(event.number)
+        if present is not None and present is not inspected:  # a namesake, of a counter that began anew
+            self._ledger.late += 1
+            return
+        part = self._ledger.close(event.number, event.verdict, now, self._places.track.at_most(now))
         if part is not None:
             self._conclude(part)
 
     # -- close ------------------------------------------------------------------------------------------------------
 
     def _close_due(self, now: int) -> None:
-        for part in self._ledger.expire(now):
-            self._conclude(part)
+        if len(self._ledger):
+            for part in self._ledger.expire(now, self._places.track.at_most(now)):
+                self._conclude(part)
         for info in self._matcher.expire(now - self._hold_ns):
             self._reporter.lost("without_trigger")
             self._discard(info)
         if self._inspect.hung(now - self._hang_ns) and now - self._awake_ns > self._hang_ns:
-            raise EngineHung(f"An inspection has not returned for {self._config.limits.hang_ms:g} ms.")
+            raise EngineHung(f"An inspection has not returned for {self._limits.hang_ms:g} ms.")
+
+    def _close_new(self, parts: list[Part], trigger: Trigger | None, now: int) -> None:
+        """Conclude parts that closed as they were opened: that of ``trigger``, or of triggers that were lost."""
+        for part in parts:
+            t0_ns = part.trigger.t0_ns if trigger is not None and part.number == trigger.number else None
+            for match in self._matcher.skip(part.number, t0_ns):
+                self._on_match(match, now)
+            self._conclude(part)
 
     def _fail(self, number: int, cause: str, now: int) -> None:
         part = self._ledger.fail(number, cause, now)
@@ -261,13 +308,8 @@ class Station:
     def _conclude(self, part: Part) -> None:
         """Send what a part came to.  Every part comes here once."""
         self._matcher.forget(part.number)
-        if part.verdict is not None:
-            self._frameless += part.verdict.cause == "frame_missing"
-            self._undecided = self._undecided + 1 if part.verdict.outcome is Outcome.NO_DECISION else 0
-        session, sending_ns = 0, now_ns()
-        if self._publisher is not None and self._publisher.verdict(part):
-            session, part.t3_ns = self._publisher.session, sending_ns
-        self._reporter.concluded(part, session)
+        self._health.concluded(part)
+        self._link.conclude(part)
 
     def _discard(self, info: FrameInfo) -> None:
         self._give_back(self._frames.pop(info))
@@ -276,50 +318,39 @@ class Station:
         if not isinstance(held, str):
             self._pool.release(held)
 
-    # -- talk -------------------------------------------------------------------------------------------------------
+    # -- places -----------------------------------------------------------------------------------------------------
 
-    def _talk(self, now: int) -> None:
-        if self._publisher is None:
+    def _hear(self, now: int) -> None:
+        for told in self._link.hear(now):
+            if self._ledger.get(told.part) is not None:
+                self._locate(told.part, told.count, now)
+            else:
+                self._link.keep_count(told)
+
+    def _locate(self, number: int, count: int | None, now: int) -> None:
+        """Take the count of an open part from camera or PLC."""
+        part = self._ledger.get(number)
+        if part is None or part.count is not None:
             return
-        for message in self._publisher.receive(now):
-            if isinstance(message, wire.Ack):
-                self._reporter.acknowledged(message, self._publisher.accepted_ns(message, now))
-            elif isinstance(message, wire.Executed):
-                self._reporter.executed()
-            elif isinstance(message, wire.Revoke):
-                _log.warning("The session ended: %s.", message.reason)
-            elif isinstance(message, wire.Grant):
-                _log.info("Session %d granted, fence %d.", message.session, message.fence)
-        ledger = self._ledger
-        progress = Progress(ledger.triggers, self._reporter.frames, ledger.triggers - len(ledger), len(ledger))
-        if not self._publisher.tick(now, ready=self._unheard(now) is None, progress=progress):
-            _log.warning("The session ended: the gateway fell silent.")
+        if count is None:
+            self._fail(number, "unknown_position", now)
+            return
+        misplaced = self._places.is_misplaced(count)
+        closed = self._ledger.locate(number, count, now, misplaced)
+        self._places.passed(count, part.trigger.t0_ns, now, self._link.has_session)
+        if closed is not None:
+            self._conclude(closed)
+        else:
+            self._link.announce(part)
+
+    def _on_epoch(self, now: int) -> None:
+        for part in self._ledger.drain("not_synchronised", now):  # their counts mean nothing any more
+            self._conclude(part)
+        self._places.track.restart()
+        self._renew("the encoder epoch changed")
 
     def _renew(self, reason: str) -> None:
         """Ask for a new session, whose fence clears the stretch where identity is in doubt."""
-        _log.warning("Asking for a new session: %s.", reason)
-        if self._publisher is not None:
-            self._publisher.renew(reason)
+        self._link.renew(reason)
         self._ledger.resynchronise()
         self._matcher.resynchronise()
-
-    def _unheard(self, now: int) -> str | None:
-        """Return which device has not shown that it is alive, or None."""
-        for name, heard_ns in self._alive.items():
-            if now - heard_ns() > UNHEARD_NS:
-                return name
-        return None
-
-    def _camera_silent(self, now: int) -> bool:
-        waiting = self._last_trigger_ns > self._last_frame_ns and now - self._last_trigger_ns > self._silent_ns
-        return self._frameless >= SILENT_TRIGGERS or waiting
-
-    def _wait_ms(self) -> int:
-        now = now_ns()
-        due = [now + _LONGEST_WAIT_MS * NS_PER_MS, self._reporter.next_ns()]
-        if (deadline := self._ledger.next_deadline_ns()) is not None:
-            due.append(deadline)
-        if self._publisher is not None:
-            due.append(self._publisher.next_ns())
-        wait_ns = min(due) - now
-        return max(0, -(-wait_ns // NS_PER_MS))

@@ -70,6 +70,7 @@ class Reporter:
         self._lost: Counter[str] = Counter()
         self._acknowledged = 0
         self.frames = 0
+        self._recipe = config.recipe.name
         self._status_ns = 0
         self._state = ("", "")
         self._started = wall_iso()
@@ -104,11 +105,16 @@ class Reporter:
         """Count a part for which the PLC opened the gate."""
         self._dispositions[Disposition.EXECUTED.value] += 1
 
+    def recipe_changed(self, name: str) -> None:
+        """Note the recipe by which parts are judged from now on."""
+        self._recipe = name
+
     def tick(self, now: int, state: tuple[str, str]) -> None:
         """Publish what is due: records whose acknowledgement did not come, and the status."""
         for key, part in list(self._waiting.items()):
-            if part.t3_ns is not None and now - part.t3_ns <= ACK_PATIENCE_NS:
-                break  # in order of sending
+            since_ns = part.t2_ns if part.t3_ns is None else part.t3_ns  # closed, and its count not yet told
+            if since_ns is not None and now - since_ns <= ACK_PATIENCE_NS:
+                break  # in order of closing
             del self._waiting[key]
             self._record(part, "", None)
         if state != self._state:
@@ -135,7 +141,7 @@ class Reporter:
             station=self._config.name,
             lane=part.trigger.lane,
             part=part.number,
-            count=part.trigger.count,
+            count=part.count or 0,
             outcome=verdict.outcome.value,
             cause=verdict.cause,
             rule=verdict.rule,
@@ -184,7 +190,7 @@ class Reporter:
             wire_errors=publisher.errors if publisher is not None else 0,
             pool=self._pool.occupancy(),
             deadline_ms=self._deadline_ms,
-            recipe=self._config.recipe.name,
+            recipe=self._recipe,
             model=self._identity.model,
             engine=self._identity.engine,
             precision=self._identity.precision,

@@ -27,7 +27,7 @@ class Message(msgspec.Struct, tag_field="kind", frozen=True, kw_only=True):
 
 
 class Hello(Message, frozen=True, tag="hello"):
-    """A station asks for a session on a lane."""
+    """A station asks for a session on a lane.  ``wants_counts``: its own trigger latches none."""
 
     station: str
     lane: int
@@ -36,6 +36,7 @@ class Hello(Message, frozen=True, tag="hello"):
     recipe_number: Annotated[int, msgspec.Meta(ge=1, le=0xFFFF)]
     line_digest: str
     fail_safe: str
+    wants_counts: bool
 
 
 class Announce(Message, frozen=True, tag="announce"):
@@ -139,7 +140,7 @@ class GatewayBeat(Message, frozen=True, tag="gateway_heartbeat"):
     beat: int
     plc_ok: bool
     count: int
-    mode: str = "auto"
+    mode: str
 
 
 ToGateway = Hello | Announce | Verdict | Recipe | Heartbeat | Goodbye
@@ -160,7 +161,7 @@ class PartRecord(Message, frozen=True, tag="part"):
     station: str
     lane: int
     part: Counter32
-    count: Counter32
+    count: Counter32 | None
     outcome: str
     cause: str
     rule: str
@@ -213,7 +214,7 @@ class StationStatus(Message, frozen=True, tag="station_status"):
 
 
 class GatewayStatus(Message, frozen=True, tag="gateway_status"):
-    """The gateway's cumulative counters and state, published once a second."""
+    """The gateway's cumulative counters and state, published once a second.  ``alarms`` stand, by name, in words."""
 
     gateway: str
     lane: int
@@ -231,16 +232,17 @@ class GatewayStatus(Message, frozen=True, tag="gateway_status"):
     pending: int
     dispositions: dict[str, int]
     executed: int
+    voided: dict[str, int]
+    armed: int
     wire_errors: int
     plc_errors: int
     sessions_granted: int
     sessions_lost: int
     version: str
-    mode: str = "auto"
-    alarms: dict[str, str] = {}
-    """Standing alarms: name and text."""
-    confirmed: int = 0
-    contradicted: int = 0
+    mode: str
+    alarms: dict[str, str]
+    confirmed: int
+    contradicted: int
 
 
 Published = PartRecord | StationStatus | GatewayStatus

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import socket as os_socket
+from collections.abc import Callable
 from pathlib import Path
 
 import zmq
 
+from edge.clock import NS_PER_MS, now_ns
 from edge.errors import ConfigError, PortBusy
 from edge.wire.messages import MAX_BYTES, Message, encode
 
@@ -17,6 +19,7 @@ Context = zmq.Context[Socket]
 
 _HIGH_WATER = 256
 HEARTBEAT_MS = 1000
+_LAST_WORDS_MS = 50
 
 
 def _new(context: Context, kind: int) -> Socket:
@@ -98,3 +101,47 @@ def send(router: Socket, identity: bytes, message: Message) -> bool:
             raise
         return False
     return True
+
+
+class Dealer:
+    """A station's transport to one gateway, over a DEALER socket.
+
+    Args:
+        context: for the socket.
+        endpoint: where the gateway listens.
+
+    Attributes:
+        socket: for a poller; nothing else should touch it.
+    """
+
+    def __init__(self, context: Context, endpoint: str) -> None:
+        self.socket = connect(context, zmq.DEALER, endpoint)
+
+    def send(self, data: bytes) -> bool:
+        """Queue one message.  False where no gateway is connected, or the queue is full."""
+        try:
+            self.socket.send(data, zmq.NOBLOCK)
+        except zmq.Again:
+            return False
+        return True
+
+    def receive(self) -> bytes | None:
+        """Return the next message, or None where there is none."""
+        frames = receive(self.socket)
+        return None if frames is None else frames[-1]
+
+    def close(self) -> None:
+        """Close the socket; what was just sent still has ``_LAST_WORDS_MS`` to leave."""
+        self.socket.close(linger=_LAST_WORDS_MS)
+
+
+def waiter(*sources: Socket | int) -> Callable[[int], None]:
+    """Return what waits until a monotonic time (ns), or until one of ``sources`` (sockets, descriptors) is readable."""
+    poller = zmq.Poller()
+    for source in sources:
+        poller.register(source, zmq.POLLIN)
+
+    def wait(until_ns: int) -> None:
+        poller.poll(max(0, -(-(until_ns - now_ns()) // NS_PER_MS)))
+
+    return wait

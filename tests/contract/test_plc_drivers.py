@@ -11,7 +11,7 @@ import pytest
 
 from edge import clock
 from edge.config import PlcConfig
-from edge.core.register import Permit, Session
+from edge.core.session import Permit, Session
 from edge.errors import PlcError
 from edge.gateway.plc import signals
 from edge.gateway.plc.base import PlcDriver
@@ -21,7 +21,7 @@ from edge.simulate.modbus import ModbusServer
 from edge.simulate.plc import READ_ONLY_END, REGISTERS
 from edge.simulate.registers import RegisterBank
 
-CONTROL = Control(7, True, 11, 22, 33, 44, 5, "reject")
+CONTROL = Control(7, True, True, 11, 22, 33, 44, 5, "reject", True, 900)
 PERMIT = Permit(70_001, 4_000_000, Session(plc=1 << 20, gateway=99, station=3, epoch=5, fence=0))
 
 

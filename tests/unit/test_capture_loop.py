@@ -1,7 +1,8 @@
+import itertools
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from edge.capture.events import (
     FramesMissed,
     TriggerEvent,
     TriggerFault,
+    TriggersLost,
 )
 from edge.capture.loop import CaptureThread, TriggerThread
 from edge.core.part import FrameInfo, Trigger
@@ -57,9 +59,11 @@ class ScriptedCamera(Camera):
 class ScriptedSource(TriggerSource):
     """Delivers (epoch, trigger) pairs, then nothing.  An exception in the list is raised."""
 
-    def __init__(self, script: list[tuple[int, Trigger | None] | Exception]) -> None:
-        self._script = list(script)
-        self.epoch = 1
+    def __init__(
+        self, script: Sequence[tuple[int, Trigger | None] | Exception], named: list[int | None] | None = None
+    ) -> None:
+        self._script, self._named = list(script), named or [None]
+        self.epoch, self.last_number = 1, self._named.pop(0)
         self.exhausted = threading.Event()
 
     def open(self) -> None:
@@ -77,6 +81,7 @@ class ScriptedSource(TriggerSource):
         if isinstance(item, Exception):
             raise item
         self.epoch = item[0]
+        self.last_number = self._named.pop(0) if self._named else self.last_number
         return item[1]
 
 
@@ -226,10 +231,15 @@ def test_every_frame_ends_in_one_event_and_every_lease_is_accounted_for(script: 
     assert np.unique([e.lease.slot for e in arrived]).size == len(arrived)
 
 
-def run_triggers(script: list[tuple[int, Trigger | None] | Exception]) -> list[TriggerEvent]:
+def run_triggers(
+    script: Sequence[tuple[int, Trigger | None] | Exception],
+    named: list[int | None] | None = None,
+    patience_ns: int = 0,
+) -> list[TriggerEvent]:
     events: queue.SimpleQueue[TriggerEvent] = queue.SimpleQueue()
-    source = ScriptedSource(script)
-    thread = TriggerThread(source, events.put)
+    source = ScriptedSource(script, named)
+    now = itertools.count()  # a nanosecond a look
+    thread = TriggerThread(source, events.put, patience_ns, lambda: next(now))
     thread.start()
     deadline = time.monotonic() + 5
     while thread.alive and not source.exhausted.is_set() and time.monotonic() < deadline:
@@ -251,3 +261,35 @@ def test_a_new_epoch_is_told_before_its_first_trigger() -> None:
 
 def test_an_error_ends_the_trigger_thread() -> None:
     assert run_triggers([OSError("gone"), (1, Trigger(1, 10, 100))]) == [TriggerFault("OSError: gone")]
+
+
+NOTHING: tuple[int, Trigger | None] = (1, None)
+SPAN = 1 << 32
+
+
+@pytest.mark.parametrize(
+    ("named", "edges", "told"),
+    [
+        ([7, 7, 8], [8], []),
+        ([7, 8, 8], [], [8]),  # the first after the start
+        ([7, 8, 10, 10], [8], [10]),
+        ([SPAN - 1, 0, 0], [], [0]),
+        ([7, 3, 4, 4], [], [4]),  # a counter that began anew
+        ([None, None, 5, 5], [], []),  # a source that named none at the start
+    ],
+)
+def test_an_edge_that_only_its_number_tells_of_is_told_once(
+    named: list[int | None], edges: list[int], told: list[int]
+) -> None:
+    script = [NOTHING] * (len(named) - 1)
+    for number in edges:
+        script[named.index(number) - 1] = (1, Trigger(number, 10, 100))
+    events = run_triggers(script, named)
+    assert [event.last for event in events if isinstance(event, TriggersLost)] == told
+
+
+@pytest.mark.parametrize(("looks", "told"), [(3, []), (4, [8])])
+def test_a_number_ahead_of_its_edge_is_given_time(looks: int, told: list[int]) -> None:
+    last = (1, Trigger(9, 10, 100))
+    events = run_triggers([*[NOTHING] * looks, last], [7, *[8] * looks, 9], patience_ns=3)
+    assert [event.last for event in events if isinstance(event, TriggersLost)] == told

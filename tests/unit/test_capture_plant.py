@@ -203,6 +203,17 @@ def test_hellos_and_nonsense_do_not_prolong_the_wait(publisher: Publisher) -> No
         assert camera.heard_ns > heard_ns  # it is alive, without frames
 
 
+@pytest.mark.parametrize("count", [None, 0, (1 << 32) - 1])
+def test_a_frame_may_carry_the_count_of_its_exposure(
+    publisher: Publisher, camera: PlantCamera, count: int | None
+) -> None:
+    header = FRAME if count is None else {**FRAME, "count": count}
+    publisher.send(header, pixels(9))
+    info = camera.grab(np.zeros((HEIGHT, WIDTH), np.uint8), 2.0)
+    assert info is not None
+    assert info.count == count
+
+
 def test_the_eye_tells_number_epoch_and_edge(publisher: Publisher, eye: PlantTrigger) -> None:
     assert (eye.last_number, eye.epoch) == (41, 3)
     publisher.send(EDGE)

@@ -15,6 +15,7 @@ from edge.errors import EngineError
 from edge.station.inspection import WARM_UP
 from edge.wire import messages as wire
 from edge.wire.publisher import Progress, Publisher
+from edge.wire.sockets import Dealer
 
 T0 = 1_000_000_000
 MS = 1_000_000
@@ -138,11 +139,12 @@ def test_the_gateway_grants_and_acknowledges(tmp_path: Path) -> None:
     endpoint = config.gateway.endpoint
     assert endpoint is not None
     with bench_gateway(endpoint), zmq.Context[zmq.Socket[bytes]]() as context:
-        publisher = Publisher(config, endpoint, "instance", context)
+        dealer = Dealer(context, endpoint)
+        publisher = Publisher(config, dealer, "instance")
         give_up = now_ns() + 20_000 * MS
         while publisher.session == 0 and now_ns() < give_up:
             publisher.tick(now_ns(), True, Progress(0, 0, 0, 0))
-            publisher.socket.poll(50)
+            dealer.socket.poll(50)
             publisher.receive(now_ns())
         assert publisher.session == 1
         publisher.close()

@@ -7,7 +7,17 @@ from typing import Any
 
 import pytest
 
-from edge.config import GatewayConfig, LineConfig, RecipeConfig, RuleConfig, StationConfig, load, load_any, parse
+from edge.config import (
+    GatewayConfig,
+    LineConfig,
+    RecipeConfig,
+    RecipeFile,
+    RuleConfig,
+    StationConfig,
+    load,
+    load_any,
+    parse,
+)
 from edge.errors import ConfigError
 
 RECIPE: dict[str, Any] = {"rules": [{"name": "any"}]}
@@ -212,3 +222,34 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path, name: str) -> None:
     for read in (lambda: load(tmp_path / name, StationConfig), lambda: load_any(tmp_path / name)):
         with pytest.raises(ConfigError, match=str(tmp_path)):
             read()
+
+
+@pytest.mark.parametrize(
+    ("sections", "words"),
+    [
+        ({"position": {"source": "gps"}}, ["position.source", "gps"]),
+        ({"position": {"camera_offset_mm": -1.0}}, ["position.camera_offset_mm", "-1.0"]),
+        ({"position": {"source": "time"}, "line": {"speed_min_mm_s": 999.0}}, ["'time'", "999", "1000"]),
+        ({"position": {"source": "plc"}, "gateway": {"endpoint": None}}, ["'plc'", "gateway.endpoint"]),
+        ({"position": {"source": "camera"}, "camera": {"kind": "folder", "source": "x"}}, ["'camera'", "'folder'"]),
+        ({"line": {"backlash_mm": 50.0}}, ["backlash_mm 50.0", "pitch_min_mm 100.0"]),
+        ({"control": {"mode": "rw"}}, ["control.mode", "rw"]),
+    ],
+)
+def test_a_position_that_nobody_tells_is_refused(sections: dict[str, Any], words: list[str]) -> None:
+    text = refusal(**sections)
+    assert all(word in text for word in words), text
+
+
+@pytest.mark.parametrize("source", ["eye", "plc", "camera", "time"])
+def test_every_source_of_the_position_can_be_configured(source: str) -> None:
+    assert station(position={"source": source}, line={"backlash_mm": 49.9}).position.source == source
+
+
+def test_a_recipe_file_holds_a_recipe_alone(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_text('[recipe]\nname = "night"\nrules = [{ name = "any" }]\n')
+    assert load(path, RecipeFile).recipe.name == "night"
+    path.write_text('lane = 1\n[recipe]\nrules = [{ name = "any" }]\n')
+    with pytest.raises(ConfigError, match="lane: unknown key"):
+        load(path, RecipeFile)

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from edge.config import ActuatorConfig, LineConfig, PlcTimingConfig
+from edge.config import ActuatorConfig, LineConfig, PlcTimingConfig, PulseConfig
 from edge.core import budget
-from edge.core.budget import Budget, checks, compute
+from edge.core.budget import Budget, Check, checks, compute, held, line_checks, pulse_checks
+from edge.errors import BudgetError
 
 SLOW = [HealthCheck.too_slow]
 
@@ -144,3 +145,142 @@ def test_a_line_whose_counts_cannot_be_told_apart_is_refused() -> None:
     assert b.match_counts == 0
     b = replace(b, station_commit=1, tolerance_ms={}, needed_ms={})
     assert any(not c.holds for c in checks(b, None, None, b.deadline_ms - 1))
+
+
+def table(rows: list[Check]) -> list[tuple[str, str, str, bool, str]]:
+    return [(c.name, c.value, c.limit, c.holds, c.remedy) for c in rows]
+
+
+LINE_TABLE = [
+    (
+        "station commit point", "4480 counts", "> 0 counts", True,
+        "raise line.trigger_to_gate_mm, or cut plc_timing and actuator times",
+    ),
+    ("trigger to gate", "5000 counts", "< 1073741824 counts (of a 32-bit counter)", True, "use fewer counts per mm"),
+    (
+        "count tolerance", "495 counts", "> 10 counts (slip)", True,
+        "widen line.pitch_min_mm, or use an eye that scatters less",
+    ),
+    (
+        "gate tolerance at 200 mm/s", "10.0 ms", "> 17.5 ms (scatter of eye, slip, response, scan)", False,
+        "widen the pitch, slow the line, or use a quicker actuator",
+    ),
+    (
+        "gate tolerance at 1000 mm/s", "30.0 ms", "> 13.5 ms (scatter of eye, slip, response, scan)", True,
+        "widen the pitch, slow the line, or use a quicker actuator",
+    ),
+]  # fmt: skip
+UNMEASURED = "unmeasured (run `edge bench overhead`)"
+FASTER = "use a faster engine, precision or model"
+
+
+def test_what_edge_check_prints_of_a_line() -> None:
+    assert table(line_checks(example())) == LINE_TABLE
+
+
+@pytest.mark.parametrize(
+    ("service", "p99", "shown"),
+    [(None, None, (UNMEASURED, UNMEASURED)), (12.34, 56.78, ("12.3 ms", "56.8 ms"))],
+)
+def test_what_edge_check_prints_of_an_inspection(
+    service: float | None, p99: float | None, shown: tuple[str, str]
+) -> None:
+    inspection = [
+        ("frame timeout", "60 ms", "< 448.0 ms (deadline)", True, "lower limits.frame_timeout_ms"),
+        ("mean inspection time", shown[0], "<= 70.0 ms (0.7 of the period)", True, f"{FASTER}, or a slower line"),
+        ("p99 inspection time", shown[1], "< 448.0 ms (deadline)", True, FASTER),
+    ]
+    assert table(checks(example(), service, p99, 60.0)) == LINE_TABLE + inspection
+
+
+PULSE = PulseConfig(link_p999_ms=3.0, output_watchdog_ms=80.0)
+
+
+def pulse_table(pulse: PulseConfig = PULSE, heartbeat_ms: float = 20.0, **changes: object) -> list[bool]:
+    return [c.holds for c in pulse_checks(replace(sound(), **changes), pulse, TIMING, heartbeat_ms)]  # type: ignore[arg-type]
+
+
+def test_what_edge_check_prints_of_a_gate_that_the_gateway_times() -> None:
+    assert table(pulse_checks(example(), PULSE, TIMING, 20.0)) == [
+        (
+            "pulse", "23.0 ms (p99.9 of the link and two scans)", "< 10.0 ms (gate tolerance)", False,
+            'use plc.signal = "permit", or slow the line',
+        ),
+        (
+            "output watchdog", "80 ms", ">= 60 ms (three heartbeats) and <= 100.0 ms (one period)", True,
+            "set the output's watchdog, or heartbeat_ms",
+        ),
+    ]  # fmt: skip
+
+
+def test_the_gateway_may_time_a_gate_only_within_its_tolerance() -> None:
+    assert pulse_table(tolerance_ms={1000: 23.0001}) == [True, True]
+    assert pulse_table(tolerance_ms={1000: 23.0}) == [False, True]
+    assert pulse_table(tolerance_ms={1000: 30.0, 200: 22.0}) == [False, True], "the smallest one counts"
+
+
+def test_the_output_watchdog_outlives_three_heartbeats_and_no_part() -> None:
+    for watchdog_ms, holds in ((59.9, False), (60.0, True), (100.0, True), (100.1, False)):
+        pulse = PULSE.model_copy(update={"output_watchdog_ms": watchdog_ms})
+        assert pulse_table(pulse) == [True, holds], watchdog_ms
+
+
+def test_what_is_not_declared_is_nothing() -> None:
+    bare, watchdog = pulse_checks(example(), PulseConfig(), TIMING, 20.0)
+    assert (bare.value[:7], watchdog.value, watchdog.holds) == ("20.0 ms", "0 ms", False)
+
+
+def test_a_line_that_cannot_hold_is_refused_by_name_number_and_remedy() -> None:
+    assert held(sound(), "gateway-1") == sound()
+    with pytest.raises(BudgetError) as refused:
+        held(replace(sound(), station_commit=-7), "gateway-1")
+    assert refused.value.problem == "gateway-1: station commit point is -7 counts, and must be > 0 counts."
+    assert refused.value.remedy == "raise line.trigger_to_gate_mm, or cut plc_timing and actuator times."
+
+
+def test_distances_must_fit_half_a_fence() -> None:
+    b = replace(sound(), gate_counts=budget.MOST_COUNTS - 9, pitch_counts=8)
+    assert failed(b) == []
+
+
+def test_a_distance_of_half_a_fence_is_too_long() -> None:
+    b = replace(sound(), gate_counts=budget.MOST_COUNTS - 8, pitch_counts=8)
+    assert failed(b) == ["trigger to gate"]
+
+
+@pytest.mark.parametrize(("match", "holds"), [(11, True), (10, False)])
+def test_counts_may_differ_by_more_than_a_part_slips(match: int, holds: bool) -> None:
+    assert failed(replace(sound(), match_counts=match)) == ([] if holds else ["count tolerance"])
+
+
+def test_a_blow_off_misses_the_part_or_meets_its_neighbour() -> None:
+    line = LINE.model_copy(update={"pitch_min_mm": 120.0, "part_length_max_mm": 70.0})
+    v, swept = 0.5, 0.5 * 70 + 10
+    assert budget.tolerance_ms(line, BLOW_OFF, 500) == pytest.approx((swept - 20) / (2 * v))
+    wide = BLOW_OFF.model_copy(update={"cover_mm": 0.0, "nozzle_mm": 120.0})
+    assert budget.tolerance_ms(line, wide, 500) == pytest.approx((2 * 120 - 70 - (0.5 * 70 + 120)) / (2 * v))
+
+
+def test_the_tolerance_of_a_stop_is_half_the_gap() -> None:
+    stop = ActuatorConfig(kind="stop")
+    assert budget.tolerance_ms(LINE, stop, 1000) == pytest.approx(40 / 2)
+    assert budget.tolerance_ms(LINE, stop, 200) == pytest.approx(40 / 0.4)
+
+
+def test_a_diverter_that_need_not_move_has_no_lead() -> None:
+    full = LINE.model_copy(update={"part_length_min_mm": 200.0})
+    assert budget.lead_mm(full, ActuatorConfig(kind="diverter", move_ms=10)) == 0.0
+
+
+def test_the_budget_of_a_line_whose_numbers_are_all_different() -> None:
+    line = LINE.model_copy(update={"counts_per_mm": 7.3, "slip_mm": 1.7, "eye_scatter_ms": 0.9, "pitch_min_mm": 110.0})
+    timing = PlcTimingConfig(scan_ms=11, output_ms=3, write_ms=7, margin_ms=6, link_ms=4)
+    b = compute(line, BLOW_OFF, timing, 1e9)
+    assert (b.gate_counts, b.lead_counts, b.pitch_counts) == (3650, 37, 803)
+    assert b.plc_commit == 3650 - 37 - 219  # 7.3 x (10 + 11 + 3 + 6), rounded up
+    assert b.gateway_commit == b.plc_commit - 132  # 7.3 x (7 + 11), rounded up
+    assert b.station_commit == b.gateway_commit - 30
+    assert b.match_counts == 394  # 7.3 x (55 - 0.9), rounded down
+    assert b.slip_counts == 13
+    assert list(b.tolerance_ms) == list(b.needed_ms) == [200, 1000]
+    assert b.deadline_ms == pytest.approx(b.station_commit / 7.3)

@@ -15,6 +15,7 @@ from edge.core.part import FrameInfo, Part, Trigger, Verdict
 SLOW = [HealthCheck.too_slow]
 
 CAPACITY, TIMEOUT, FRAME_TIMEOUT, LENGTH = 5, 100, 60, 600
+COMMIT, MATCH, PITCH = 35, 3, 10
 SPAN = 1 << 32
 VERDICTS = {
     "PASS": Verdict(Outcome.PASS, "clean"),
@@ -29,6 +30,7 @@ def info(counter: int = 0) -> FrameInfo:
 
 near = st.sampled_from([0, 0, 0, 0, 1, 1, 2, 3, 5, 8, -1])
 seldom = st.sampled_from([False] * 9 + [True])
+beyond = st.sampled_from([None, None, None, -1, 0, 1, PITCH, -SPAN // 4])
 
 
 class LedgerMachine(RuleBasedStateMachine):
@@ -36,9 +38,11 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.ledger = PartLedger(CAPACITY, TIMEOUT, FRAME_TIMEOUT, LENGTH)
+        self.ledger = PartLedger(CAPACITY, TIMEOUT, FRAME_TIMEOUT, LENGTH, COMMIT, MATCH)
         self.now = 0
         self.open: dict[int, tuple[int, bool]] = {}  # absolute number -> (T0, has a frame)
+        self.counts: dict[int, int] = {}  # absolute number -> absolute count, of open parts
+        self.known: list[int] = []
         self.ended: dict[int, tuple[Part, Outcome, str]] = {}
         self.late = self.unknown = self.jumps = 0
 
@@ -59,19 +63,29 @@ class LedgerMachine(RuleBasedStateMachine):
             assert CAUSES[part.verdict.cause].outcome is part.verdict.outcome
             assert part.t2_ns == self.now
             self.open.pop(number, None)
+            self.counts.pop(number, None)
             self.ended[number] = (part, part.verdict.outcome, part.verdict.cause)
 
     @rule(
         step=st.sampled_from([1, 1, 1, 1, 1, 1, 2, 3, CAPACITY, CAPACITY + 1, 1000, 0, -1, -4]),
         age=st.sampled_from([0, 0, 0, 0, 50, 59, 60, 99, 100, 130]),
+        place=st.sampled_from(["front"] * 6 + ["none", "none", "known", "known", "nowhere"]),
+        off=st.integers(-MATCH - 1, MATCH + 1),
     )
-    def trigger(self, step: int, age: int) -> None:
+    def trigger(self, step: int, age: int, place: str, off: int) -> None:
         number = self.highest + step
         if number < 0:
             return
         t0 = self.now - age
         expected: dict[int, tuple[Outcome, str]] = {}
         opens = False
+        count: int | None = {"front": PITCH * number, "none": None, "nowhere": PITCH * number - 10**6}.get(place)
+        if place == "known" and self.known:
+            count = self.known[number % len(self.known)] + off
+        elif place == "known":
+            place, count = "nowhere", PITCH * number - 10**6
+        misplaced = place in ("known", "nowhere")
+        is_known = count is not None and any(abs(count - other) <= MATCH for other in self.known)
         if not self.first and step <= 0:
             self.unknown += 1
         else:
@@ -81,6 +95,8 @@ class LedgerMachine(RuleBasedStateMachine):
             expected = dict.fromkeys(lost, (Outcome.NO_DECISION, "trigger_lost"))
             if jumped:
                 expected[number] = (Outcome.NO_DECISION, "not_synchronised")
+            elif misplaced:
+                expected[number] = (Outcome.NO_DECISION, "re_pass" if is_known else "unknown_position")
             elif self.now - t0 >= TIMEOUT:
                 expected[number] = (Outcome.NO_DECISION, "trigger_late")
             elif len(self.open) >= CAPACITY:
@@ -88,13 +104,50 @@ class LedgerMachine(RuleBasedStateMachine):
             else:
                 opens = True
             self.highest, self.first = number, False
-        closed = self.ledger.open(Trigger(wrap(number), wrap(10 * number), t0), "recipe", self.now)
+            if count is not None and not misplaced:
+                self.learn(count)
+        latched = None if count is None else wrap(count)
+        closed = self.ledger.open(Trigger(wrap(number), latched, t0), "recipe", self.now, misplaced)
         self.take(closed, expected)
         if opens:
             self.open[number] = (t0, False)
             part = self.ledger.get(wrap(number))
             assert part is not None
-            assert part.count_interval == (wrap(10 * number - LENGTH), wrap(10 * number))
+            if count is not None:
+                self.counts[number] = count
+                assert (part.count, part.count_interval) == (wrap(count), (wrap(count - LENGTH), wrap(count)))
+            else:
+                assert (part.count, part.count_interval, part.commit_count) == (None, None, None)
+
+    def learn(self, count: int) -> None:
+        self.known = [*self.known, count][-CAPACITY:]
+
+    @precondition(lambda self: self.open)
+    @rule(which=st.integers(0, CAPACITY), place=st.sampled_from(["front"] * 4 + ["known", "nowhere"]))
+    def locate(self, which: int, place: str) -> None:
+        number = sorted(self.open)[which % len(self.open)]
+        if number in self.counts:
+            return
+        count = self.known[-1] if place == "known" and self.known else PITCH * number - 10**6 * (place != "front")
+        misplaced = place != "front"
+        is_known = any(abs(count - other) <= MATCH for other in self.known)
+        expected = (Outcome.NO_DECISION, "re_pass" if is_known else "unknown_position")
+        part = self.ledger.locate(wrap(number), wrap(count), self.now, misplaced)
+        self.take([part] if part else [], {number: expected} if misplaced else {})
+        if not misplaced:
+            self.counts[number] = count
+            self.learn(count)
+        assert self.ledger.locate(wrap(number + 1000), 0, self.now, True) is None
+
+    @rule(ahead=st.sampled_from([-2, 0, 1, 2, CAPACITY - 1, CAPACITY, 1000]))
+    def lose(self, ahead: int) -> None:
+        is_gap = not self.first and 0 < ahead < CAPACITY
+        numbers = range(self.highest + 1, self.highest + ahead + 1) if is_gap else range(0)
+        expected = dict.fromkeys(numbers, (Outcome.NO_DECISION, "trigger_lost"))
+        closed = self.ledger.lose(wrap(self.highest + ahead), "recipe", self.now, self.now)
+        assert all(part.count is None for part in closed)
+        self.take(closed, expected)
+        self.highest += len(expected)
 
     @precondition(lambda self: not self.first)
     @rule(back=near, times=st.sampled_from([1, 1, 2]))
@@ -112,16 +165,32 @@ class LedgerMachine(RuleBasedStateMachine):
                 assert part.frame == info(counter)
                 self.open[number] = (self.open[number][0], True)
 
+    def belt(self, beyond: int | None) -> int | None:
+        """Return a count of the belt, so far beyond the commit point of the first located part."""
+        if beyond is None or not self.counts:
+            return None
+        return wrap(self.counts[min(self.counts)] + COMMIT + beyond)
+
+    def passed(self, number: int, beyond: int | None) -> bool:
+        return (
+            beyond is not None
+            and number in self.counts
+            and self.counts[min(self.counts)] + beyond >= self.counts[number]
+        )
+
     @precondition(lambda self: not self.first)
-    @rule(back=near, kind=st.sampled_from(sorted(VERDICTS)))
-    def verdict(self, back: int, kind: str) -> None:
+    @rule(back=near, kind=st.sampled_from(sorted(VERDICTS)), beyond=beyond)
+    def verdict(self, back: int, kind: str, beyond: int | None = None) -> None:
         number, verdict = self.highest - back, VERDICTS[kind]
         expected = (verdict.outcome, verdict.cause)
-        if number in self.open and self.now >= self.open[number][0] + TIMEOUT and kind != "NO_DECISION":
-            expected = (Outcome.NO_DECISION, "compute_timeout")
-            self.late += 1
+        if number in self.open and kind != "NO_DECISION":
+            if self.now >= self.open[number][0] + TIMEOUT:
+                expected = (Outcome.NO_DECISION, "compute_timeout")
+            elif self.passed(number, beyond):
+                expected = (Outcome.NO_DECISION, "commit_passed")
+            self.late += expected[0] is Outcome.NO_DECISION
         self.late += number not in self.open
-        part = self.ledger.close(wrap(number), verdict, self.now)
+        part = self.ledger.close(wrap(number), verdict, self.now, self.belt(beyond))
         assert (part is None) == (number not in self.open)
         self.take([part] if part else [], {number: expected} if part else {})
 
@@ -144,15 +213,18 @@ class LedgerMachine(RuleBasedStateMachine):
     def wait(self, passed: int) -> None:
         self.now += passed
 
-    @rule()
-    def expire(self) -> None:
+    @rule(beyond=beyond)
+    def expire(self, beyond: int | None) -> None:
         expected = {}
+        belt = self.belt(beyond)
         for number, (t0, framed) in self.open.items():
             if not framed and self.now >= t0 + FRAME_TIMEOUT:
                 expected[number] = (Outcome.NO_DECISION, "frame_missing")
             elif self.now >= t0 + TIMEOUT:
                 expected[number] = (Outcome.NO_DECISION, "compute_timeout")
-        self.take(self.ledger.expire(self.now), expected)
+            elif self.passed(number, beyond):
+                expected[number] = (Outcome.NO_DECISION, "commit_passed")
+        self.take(self.ledger.expire(self.now, belt), expected)
         assert all(p.deadline_ns > self.now for p in self.ledger)
         due = self.ledger.next_deadline_ns()
         assert (due is None) == (not self.open)
@@ -173,6 +245,7 @@ class LedgerMachine(RuleBasedStateMachine):
         """A foreign counter follows, far away from the numbers that are still open."""
         if really:
             self.ledger.resynchronise()
+            self.known = []
             self.highest += 10_000
             self.first = True
 
@@ -202,8 +275,8 @@ TestLedger.settings = settings(max_examples=120, stateful_step_count=40, deadlin
 
 
 def ledger(**changes: int) -> PartLedger:
-    values = {"capacity": 5, "timeout_ns": TIMEOUT, "frame_timeout_ns": FRAME_TIMEOUT, "part_counts": LENGTH, **changes}
-    return PartLedger(**values)
+    values = {"capacity": 5, "timeout_ns": TIMEOUT, "frame_timeout_ns": FRAME_TIMEOUT, "part_counts": LENGTH}
+    return PartLedger(**{**values, "commit_counts": COMMIT, "match_counts": MATCH, **changes})
 
 
 def test_a_verdict_one_nanosecond_before_its_deadline_counts_and_at_it_does_not() -> None:
@@ -262,3 +335,38 @@ def test_a_verdict_for_an_old_part_does_not_end_its_namesake_in_the_next_lap() -
     assert book.close(SPAN - 1, VERDICTS["PASS"], 2) is None
     assert book.late == 1
     assert [p.number for p in book] == [0]
+
+
+def test_the_next_deadline_counts_commit_points_where_somebody_says_when_the_belt_can_be_there() -> None:
+    book = ledger()
+    book.open(Trigger(1, SPAN - COMMIT, 0), "r", 0)
+    book.open(Trigger(2, None, 1), "r", 1)
+    assert book.next_deadline_ns() == FRAME_TIMEOUT
+    assert book.next_deadline_ns(lambda _: None) == FRAME_TIMEOUT
+    assert book.next_deadline_ns(lambda count: 7 + count) == 7
+
+
+def test_a_part_without_a_frame_is_closed_by_its_commit_point_too() -> None:
+    book = ledger()
+    book.open(Trigger(1, 0, 0), "r", 0)
+    assert book.expire(1, COMMIT - 1) == []
+    assert [p.verdict.cause for p in book.expire(1, COMMIT) if p.verdict] == ["commit_passed"]
+
+
+def test_before_the_first_number_nothing_is_known_to_be_lost() -> None:
+    book = ledger()
+    assert book.lose(7, "r", 5, 5) == []
+    book.open(Trigger(SPAN - 1, 0, 5), "r", 5)
+    assert [(p.number, p.count) for p in book.lose(1, "r", 5, 5)] == [(0, None), (1, None)]
+    assert book.reconciles()
+
+
+def test_a_re_pass_is_known_by_the_last_parts_and_no_longer() -> None:
+    book = ledger(capacity=3)
+    for number in range(1, 5):
+        book.open(Trigger(number, 100 * number, 0), "r", 0)
+        book.fail(number, "frame_missing", 0)
+    causes = [
+        book.open(Trigger(n, c, 0), "r", 0, misplaced=True)[-1].verdict for n, c in ((5, 200), (6, 100), (7, 200))
+    ]
+    assert [v.cause for v in causes if v] == ["re_pass", "unknown_position", "re_pass"]

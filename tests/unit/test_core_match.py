@@ -277,3 +277,55 @@ def test_a_part_that_was_ambiguous_is_not_matched_to_the_next_frame() -> None:
     found.frame(frame(8, 1001, 1001))
     matches = found.trigger(2, 1000)
     assert [m.kind for m in matches if 2 in m.parts] == [Kind.AMBIGUOUS]
+
+
+@pytest.mark.parametrize("t0", [1000, None])
+def test_the_frame_of_a_skipped_part_is_a_stray_at_once(t0: int | None) -> None:
+    found = matcher((1, 0))
+    found.frame(frame(1, 0))
+    assert found.skip(2, t0) == []
+    assert found.frame(frame(2, 1000)).kind is Kind.STRAY
+    found.trigger(3, 2000)
+    assert found.frame(frame(3, 2000)).parts == (3,)
+
+
+def test_skipping_a_part_gives_up_the_frame_that_waited_for_it_alone() -> None:
+    found = matcher((1, 0))
+    found.frame(frame(1, 0))
+    assert [found.frame(frame(n, 1000 * n)).kind for n in (2, 3)] == [Kind.HELD] * 2
+    assert [(m.kind, m.info.counter) for m in found.skip(2)] == [(Kind.STRAY, 2)]
+    assert [(m.kind, m.parts) for m in found.trigger(3, 3000)] == [(Kind.MATCHED, (3,))]
+
+
+def test_a_skipped_edge_beside_a_part_makes_an_unknown_frame_ambiguous() -> None:
+    found = matcher((1, 0))
+    found.skip(2, 100)
+    assert found.frame(frame(9, 50)) == Match(Kind.MATCHED, frame(9, 50), (1,)), "before the skipped edge's window"
+    found = matcher((1, 0))
+    found.skip(2, 100)
+    assert found.frame(frame(9, 100)) == Match(Kind.AMBIGUOUS, frame(9, 100), (1,))
+    assert not found.synchronised
+
+
+def test_once_synchronised_a_skipped_edge_beside_a_part_costs_it_nothing() -> None:
+    found = matcher((1, 0))
+    found.frame(frame(9, 0))
+    found.trigger(2, 1000)
+    found.skip(3, 1100)
+    assert found.frame(frame(11, 1100)).kind is Kind.STRAY
+    assert found.frame(frame(10, 1100)).parts == (2,)
+
+
+def test_skipped_edges_are_forgotten_in_time() -> None:
+    found = Matcher(EARLY, LATE, 1, HOLD)
+    for number in range(100):
+        found.skip(number, 1000 * number)
+    assert found.frame(frame(1, 99_000)).kind is Kind.STRAY
+    assert found.frame(frame(2, 0)).kind is Kind.HELD
+
+
+def test_of_skipped_edges_the_last_few_are_remembered() -> None:
+    found = Matcher(EARLY, LATE, 1, HOLD)
+    for number in range(100):
+        found.skip(number, 1000 * number)
+    assert list(found._skipped) == list(range(92, 100))

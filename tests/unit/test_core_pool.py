@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
-from edge.core.pool import POISON, FramePool, Lease, Purpose, StaleLease
+from edge.core.pool import POISON, FramePool, Lease, Purpose, StaleLease, plain_allocator
 
 SLOW = [HealthCheck.too_slow]
 
@@ -147,3 +147,32 @@ def test_threads_share_the_pool_without_losing_a_slot() -> None:
         t.join()
     assert problems == []
     assert pool.occupancy() == {"capture": 0, "inspection": 0, "evidence": 0, "free": 3}
+
+
+def test_plain_memory_is_zeroed_bytes() -> None:
+    memory = plain_allocator((2, 3, 4))
+    assert (memory.shape, memory.dtype) == ((2, 3, 4), np.uint8)
+    assert not memory.any()
+
+
+def test_a_lease_is_not_handed_to_a_purpose_without_a_quota() -> None:
+    pool = FramePool(2, SHAPE, {Purpose.CAPTURE: 2})
+    lease = pool.lease(Purpose.CAPTURE)
+    assert lease is not None
+    assert not pool.hand_over(lease, Purpose.EVIDENCE)
+    assert pool.hand_over(lease, Purpose.CAPTURE)
+
+
+def test_each_use_of_a_slot_has_a_generation_of_its_own() -> None:
+    pool = FramePool(1, SHAPE, {Purpose.CAPTURE: 1})
+    for generation in (1, 2, 3):
+        lease = pool.lease(Purpose.CAPTURE)
+        assert lease == Lease(0, generation)
+        pool.release(lease)
+        with pytest.raises(StaleLease, match=f"slot 0, generation {generation}"):
+            pool.frame(lease)
+
+
+def test_the_pools_size_is_told() -> None:
+    assert FramePool(3, SHAPE, {}).slots == 3
+    assert FramePool(1, SHAPE, {}).occupancy() == {"capture": 0, "inspection": 0, "evidence": 0, "free": 1}

@@ -7,26 +7,11 @@ import pytest
 from edge.core.counter import wrap
 from edge.core.outcome import Disposition as D
 from edge.core.outcome import Outcome
-from edge.core.register import Geometry, Register
+from edge.core.register import Register
+from tests.support_register import COMMIT, FIRST, GEOMETRY, MATCH, PITCH, ROOM, SPAN, STATION, granted, passed
 
-SPAN, HALF = 1 << 32, 1 << 31
-GATE, COMMIT, PITCH, MATCH, ROOM = 5000, 4000, 1000, 450, 8
-STATION = 77
-FIRST = GATE + PITCH - GATE
-"""Count of the first part behind the fence of a session granted at 0."""
-
-
-def granted(at: int = 0, last_part: int = 0) -> Register:
-    register = Register(Geometry(GATE, COMMIT, PITCH, MATCH), 1, ROOM)
-    register.restart(plc=5, gateway=6, epoch=2, last_part=last_part)
-    register.grant(STATION, wrap(at))
-    return register
-
-
-def passed(register: Register, number: int, count: int, now: int, claimed: int | None = None) -> tuple[D, bool]:
-    claimed = count if claimed is None else claimed
-    decision = register.verdict(STATION, number, wrap(claimed), Outcome.PASS, wrap(now))
-    return decision.disposition, decision.permit is not None
+HALF = 1 << 31
+MOST = 4 * (COMMIT // PITCH + ROOM)
 
 
 @pytest.mark.parametrize("base", [0, SPAN - 6000, SPAN - 4500, SPAN - 1])
@@ -59,8 +44,9 @@ def test_agreement_of_counts(count: int, off: int, agrees: bool) -> None:
     register = granted(count - FIRST)
     register.plc_part(1, wrap(count), wrap(count))
     assert passed(register, 1, count, count, claimed=count + off) == (
-        (D.ACCEPTED, True) if agrees else (D.UNKNOWN, False)
+        (D.ACCEPTED, True) if agrees else (D.AMBIGUOUS, False)
     )
+    assert bool(register.ambiguous) is not agrees
 
 
 def test_a_part_is_not_ended_at_its_commit_point_and_is_ended_one_count_later() -> None:
@@ -153,7 +139,7 @@ def test_an_endless_run_takes_no_memory() -> None:
         register.executed(n)
         register.advance(wrap(count))
     assert sum(len(v) for v in vars(register).values() if isinstance(v, dict)) <= 4 * ROOM
-    assert (register.counts.permitted, register.counts.executed, register.pending) == (499, 499, 0)
+    assert (register.armed.taken, register.armed.executed, register.pending) == (499, 499, 0)
 
 
 def test_a_bouncing_eye_over_a_belt_that_stands_takes_no_memory() -> None:
@@ -162,7 +148,10 @@ def test_a_bouncing_eye_over_a_belt_that_stands_takes_no_memory() -> None:
         register.plc_part(n, FIRST, FIRST)
         if n % 100 == 0:
             register.advance(FIRST)
-    assert register.pending <= 500, "edges at one count are held until the belt moves, each of them"
+        assert register.pending == min(n, MOST), "edges at one count are held until the belt moves, each of them"
+    assert +register.counts.rejected == {"crowded_out": 1500 - MOST}
+    assert passed(register, 1501 - MOST, FIRST, FIRST) == (D.COLLATERAL, False)
+    assert passed(register, 1500 - MOST, FIRST, FIRST) == (D.UNPERMITTED, False)
     assert register.reconciles()
 
 
@@ -201,12 +190,12 @@ def test_an_echo_without_a_permit_changes_nothing(armed: bool) -> None:
     else:
         register.permit_failed(1)
     assert register.reconciles()
-    assert register.counts.permitted == 0
+    assert register.armed.taken == 0
     assert register.pending == 1
 
 
 def test_nothing_is_counted_before_the_first_restart() -> None:
-    register = Register(Geometry(GATE, COMMIT, PITCH, MATCH), 1, ROOM)
+    register = Register(GEOMETRY, 1, ROOM)
     assert register.verdict(0, 1, 0, Outcome.PASS, 0).disposition is D.OLD_SESSION
     register.grant(STATION, 0)
     assert passed(register, 1, FIRST, FIRST) == (D.UNKNOWN, False)

@@ -108,7 +108,8 @@ def test_one_more_finding_never_turns_a_reject_into_a_pass(
     ],
 )
 def test_a_value_that_is_no_number_never_passes(finding: Finding) -> None:
-    assert decide([finding], [RULE], saturated=False).outcome is not Outcome.PASS
+    verdict = decide([finding], [RULE], saturated=False)
+    assert (verdict.outcome, verdict.cause, verdict.findings) == (Outcome.NO_DECISION, "non_finite", ())
 
 
 def test_a_box_turned_inside_out_has_no_area() -> None:

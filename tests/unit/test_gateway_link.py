@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from edge.config import GatewayConfig
+from edge.config import GatewayConfig, PlcConfig, PulseConfig
 from edge.core.counter import delta, wrap
 from edge.gateway.link import PlcLink
-from edge.gateway.plc.signals import GATEWAY_ALIVE, INFEED_OPEN, RUNNING, PlcStatus
+from edge.gateway.plc.signals import GATEWAY_ALIVE, INFEED_OPEN, PULSE, RUNNING, PlcStatus
 
 SLOW = [HealthCheck.too_slow]
 
@@ -86,6 +85,7 @@ def test_an_open_port_is_not_a_running_program() -> None:
         ({"session": 10}, "restarted"),
         ({"gateway_session": 0}, "honours"),
         ({"gateway_session": OURS + 1}, "honours"),
+        ({"flags": RUNNING | PULSE}, "permit signal"),
     ],
 )
 def test_doubt(change: dict[str, int], word: str) -> None:
@@ -131,3 +131,51 @@ def test_no_count_without_a_trusted_plc() -> None:
     link = armed()
     link.doubt("gone")
     assert link.count_now(5) == 0
+
+
+def test_a_pulse_gateway_refuses_a_permit_program() -> None:
+    config = GatewayConfig(plc=PlcConfig(signal="pulse"), pulse=PulseConfig(link_p999_ms=1.0, output_watchdog_ms=80.0))
+    link = PlcLink(config)
+    assert not link.take(GOOD, OURS, 0, 0)
+    assert "pulse signal" in link.reason
+    assert link.take(replace(GOOD, flags=RUNNING | PULSE, heartbeat=2), OURS, MS, MS)
+
+
+def test_the_belts_speed_is_that_between_the_last_two_reads() -> None:
+    link = armed()
+    assert link.counts_per_ms == 0.0
+    for n, (moved, speed) in enumerate([(100, 10.0), (50, 5.0), (0, 0.0), (-20, -2.0)], 1):
+        count = wrap(link.status.count + moved) if link.status else 0
+        assert link.take(replace(GOOD, heartbeat=1 + n, count=count), OURS, 10 * n * MS, 10 * n * MS)
+        assert link.counts_per_ms == speed
+
+
+def test_two_reads_at_one_time_tell_no_speed() -> None:
+    link = armed()
+    assert link.take(replace(GOOD, heartbeat=2, count=1010), OURS, 0, 0)
+    assert link.counts_per_ms == 0.0
+
+
+@pytest.mark.parametrize(
+    ("moved", "later_ms", "expected"), [(100, 0, 50), (100, 7, 120), (0, 7, 0), (-20, 7, 0), (100, -20, 0)]
+)
+def test_the_likely_place_is_half_a_scan_behind_the_read_and_never_runs_backwards(
+    moved: int, later_ms: int, expected: int
+) -> None:
+    """A read shows a count that is between none and one scan old."""
+    link = armed()
+    link.take(replace(GOOD, heartbeat=2, count=1000 + moved), OURS, 10 * MS, 10 * MS)
+    assert link.estimate((10 + later_ms) * MS) == 1000 + moved + expected
+
+
+def test_nothing_is_estimated_without_a_trusted_plc() -> None:
+    link = armed()
+    link.doubt("gone")
+    assert link.estimate(5) == 0
+
+
+def test_the_likely_place_wraps() -> None:
+    link = PlcLink(CONFIG)
+    for n in range(2):
+        link.take(replace(GOOD, heartbeat=n, count=(1 << 32) - 110 + 100 * n), OURS, 10 * n * MS, 10 * n * MS)
+    assert link.estimate(10 * MS) == 40

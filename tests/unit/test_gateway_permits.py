@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from edge.core.register import Permit, Session
+from edge.core.session import Permit, Session
 from edge.gateway.permits import Echo, PermitRing
 from edge.gateway.plc.signals import ARMED, EXECUTED, PERMIT_SLOTS, PERMIT_STATUS
-
-SLOW = [HealthCheck.too_slow]
+from tests.support_hypothesis import usual
 
 SESSION = Session(1, 2, 3, 0, 0)
 
@@ -25,6 +23,7 @@ class RingMachine(RuleBasedStateMachine):
         self.written: list[tuple[int, Permit] | None] = [None] * PERMIT_SLOTS  # in the PLC's registers
         self.echoes = [(0, 0)] * PERMIT_SLOTS
         self.open: dict[int, tuple[int, Permit]] = {}  # slot -> what awaits its echo
+        self.armed: dict[int, tuple[int, int]] = {}  # slot -> sequence and part, to be heard of once more
         self.answered: set[int] = set()
 
     @rule(skip=st.sampled_from([0, 0, 0, 65_530]))
@@ -43,6 +42,7 @@ class RingMachine(RuleBasedStateMachine):
         assert sequence != self.echoes[slot][0], "the PLC would take it for the old permit"
         self.written[slot] = (sequence, permit)
         self.open[slot] = (sequence, permit)
+        self.armed.pop(slot, None)
 
     @rule(slots=st.sets(st.integers(0, PERMIT_SLOTS - 1)), status=st.sampled_from(sorted(PERMIT_STATUS)))
     def scan(self, slots: set[int], status: int) -> None:
@@ -53,21 +53,27 @@ class RingMachine(RuleBasedStateMachine):
 
     @rule()
     def read(self) -> None:
-        expected = {}
+        expected = []
+        for slot, (sequence, number) in list(self.armed.items()):
+            if self.echoes[slot] != (sequence, ARMED):
+                expected.append(Echo(number, self.echoes[slot][1]))
+                del self.armed[slot]
         for slot, (sequence, permit) in list(self.open.items()):
             if self.echoes[slot][0] == sequence:
                 status = self.echoes[slot][1]
-                expected[permit.number] = Echo(permit.number, status in (ARMED, EXECUTED), status)
+                expected.append(Echo(permit.number, status))
+                assert permit.number not in self.answered, "a permit was answered twice"
+                self.answered.add(permit.number)
+                if status == ARMED:
+                    self.armed[slot] = (sequence, permit.number)
                 del self.open[slot]
-        found = {echo.number: echo for echo in self.ring.read(self.echoes)}
-        assert found == expected
-        assert not (set(found) & self.answered), "a permit was answered twice"
-        self.answered |= set(found)
+        assert sorted(self.ring.read(self.echoes), key=lambda e: e.number) == sorted(expected, key=lambda e: e.number)
 
     @rule()
     def restart(self) -> None:
         self.ring.restart(self.echoes)
         self.open.clear()
+        self.armed.clear()
 
     @invariant()
     def unanswered_is_what_awaits_its_echo(self) -> None:
@@ -76,7 +82,7 @@ class RingMachine(RuleBasedStateMachine):
 
 
 TestRing = RingMachine.TestCase
-TestRing.settings = settings(max_examples=80, stateful_step_count=50, deadline=None, suppress_health_check=SLOW)
+TestRing.settings = usual(80)
 
 
 def permit(number: int) -> Permit:
@@ -93,7 +99,7 @@ def test_the_ring_is_full_after_eight_and_frees_its_slots_in_order() -> None:
     assert [e.number for e in ring.read(echoes)] == [3]
     assert ring.place(permit(99)) is None, "slot 0 has not been echoed"
     echoes[0] = (1, 5)
-    assert ring.read(echoes) == [Echo(0, False, 5)]
+    assert ring.read(echoes) == [Echo(0, 5)]
     assert ring.place(permit(99)) == (0, 9)
 
 
@@ -110,3 +116,51 @@ def test_the_sequence_wraps_past_zero() -> None:
     ring = PermitRing()
     ring._sequence = 0xFFFF
     assert ring.place(permit(1)) == (0, 1)
+
+
+def test_an_armed_permit_is_heard_of_once_more() -> None:
+    ring = PermitRing()
+    ring.place(permit(7))
+    echoes = [(1, ARMED)] + [(0, 0)] * (PERMIT_SLOTS - 1)
+    assert ring.read(echoes) == [Echo(7, ARMED)]
+    assert ring.read(echoes) == []
+    echoes[0] = (1, EXECUTED)
+    assert ring.read(echoes) == [Echo(7, EXECUTED)]
+    assert ring.read(echoes) == []
+
+
+def test_of_a_permit_whose_slot_shows_another_nothing_more_is_heard() -> None:
+    ring = PermitRing()
+    ring.place(permit(7))
+    echoes = [(1, ARMED)] + [(0, 0)] * (PERMIT_SLOTS - 1)
+    ring.read(echoes)
+    echoes[0] = (9, EXECUTED)
+    assert ring.read(echoes) == []
+    echoes[0] = (1, EXECUTED)
+    assert ring.read(echoes) == []
+
+
+def test_a_slot_that_is_used_again_tells_of_its_new_permit_alone() -> None:
+    ring = PermitRing()
+    echoes = [(0, 0)] * PERMIT_SLOTS
+    for number in range(PERMIT_SLOTS):
+        placed = ring.place(permit(number))
+        assert placed is not None
+        echoes[placed[0]] = (placed[1], ARMED)
+    ring.read(echoes)
+    assert ring.place(permit(99)) == (0, PERMIT_SLOTS + 1)
+    assert ring.read(echoes) == []
+    echoes[0] = (1, EXECUTED)
+    assert ring.read(echoes) == [], "of part 0 only the gate ring will tell"
+    echoes[0] = (PERMIT_SLOTS + 1, ARMED)
+    assert ring.read(echoes) == [Echo(99, ARMED)]
+
+
+def test_after_a_restart_nothing_is_heard_of_earlier_permits() -> None:
+    ring = PermitRing()
+    ring.place(permit(7))
+    echoes = [(1, ARMED)] + [(0, 0)] * (PERMIT_SLOTS - 1)
+    ring.read(echoes)
+    ring.restart(echoes)
+    echoes[0] = (1, EXECUTED)
+    assert ring.read(echoes) == []

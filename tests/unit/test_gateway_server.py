@@ -1,225 +1,166 @@
-"""The gateway over real sockets, with a PLC in memory behind the driver's four calls and stations that the test plays.
-
-The line is slow (100 mm/s, 1 count/ms), so that what a busy test machine loses in time moves the belt by little.
-"""
+"""The gateway between a PLC and stations in memory, on a virtual clock: sessions, permits, and every doubt."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from threading import Event
 
 import msgspec
 import pytest
-import zmq
 
-from edge import config as cfg
-from edge.clock import NS_PER_S
+from edge.config import GatewayConfig, LineConfig
 from edge.core.counter import delta
-from edge.core.register import Permit, Register
-from edge.errors import PlcError
-from edge.gateway.plc.base import PlcDriver
-from edge.gateway.plc.signals import ACTION_GOOD, ARMED, GATEWAY_ALIVE, PERMIT_SLOTS, RUNNING, Control, PlcStatus
-from edge.gateway.server import Gateway, geometry
+from edge.gateway.plc.signals import ACTION_GOOD, ACTION_REJECTED, EXECUTED
+from edge.gateway.server import new_session
 from edge.wire import messages as wire
-from edge.wire.sockets import Context, connect, receive
+from tests.support_gateway import GEOMETRY, HELLO, MS, Line, Network
 
-PATIENCE_S = 10.0
 LATE = 5
-STEP = 400  # counts between two reads: less than half a pitch, so the gateway believes them at any speed
-
-NOTHING = Control(0, False, 0, 0, 0, 0, 0, "reject")
-LINE = cfg.LineConfig(speed_min_mm_s=100.0, speed_max_mm_s=100.0)
-HELLO = wire.Hello(
-    station="s", lane=0, instance="i", recipe="r", recipe_number=7, line_digest=LINE.digest(), fail_safe="reject"
-)
-
-
-class Plc(PlcDriver):
-    """A PLC that echoes what it is told, at once, until a test says otherwise."""
-
-    def __init__(self) -> None:
-        self.session, self.epoch, self.heartbeat = 900, 3, 0
-        self.count = self.goal = 4_294_960_000  # the counter wraps on the way
-        self.last_part, self.parts = 100, list[tuple[int, int]]()
-        self.gated: list[tuple[int, int]] = [(0, 0)]
-        self.control = NOTHING
-        self.permits: list[Permit] = []
-        self.echoes = [(0, 0)] * PERMIT_SLOTS
-        self.echo: int | None = ARMED
-        self.gone = self.refuses_permits = self.deaf = self.forgets_station = False
-
-    def read(self) -> PlcStatus:
-        if self.gone:
-            raise PlcError("The PLC is gone.", "plug it in.")
-        self.heartbeat = (self.heartbeat + 1) & 0xFFFF
-        self.count = (self.count + min(STEP, delta(self.goal, self.count))) % (1 << 32)
-        told = NOTHING if self.deaf else self.control
-        station = 0 if self.forgets_station else told.station_session
-        parts = tuple(part for part in self.parts[-12:] if part[0] <= self.last_part)
-        return PlcStatus(
-            self.heartbeat, RUNNING | GATEWAY_ALIVE, 1, self.session, self.count, self.last_part, told.gateway_session,
-            station, told.fence, told.recipe, self.epoch, parts, tuple(self.echoes), tuple(self.gated[-8:]),
-        )  # fmt: skip
-
-    def write_control(self, control: Control) -> None:
-        self.control = control
-
-    def write_permit(self, slot: int, permit: Permit, sequence: int) -> None:
-        self.permits.append(permit)
-        if self.refuses_permits:
-            raise PlcError("The permit was not taken.", "look at the PLC.")
-        if self.echo is not None:
-            self.echoes[slot] = (sequence, self.echo)
-
-    def close(self) -> None:
-        self.gone = True
-
-
-class Station:
-    """A station's end of a socket."""
-
-    def __init__(self, line: Line) -> None:
-        self._line = line
-        self.socket = connect(line.context, zmq.DEALER, line.config.bind)
-        assert self.socket.poll(int(PATIENCE_S * 1000), zmq.POLLOUT)
-        self.heard: list[wire.ToStation] = []
-        self.grant: wire.Grant
-
-    def say(self, message: wire.ToGateway | bytes) -> None:
-        self.socket.send(message if isinstance(message, bytes) else wire.encode(message))
-
-    def all(self, kind: type[Any]) -> list[Any]:  # that the gateway has said
-        while (frames := receive(self.socket)) is not None:
-            self.heard.append(wire.decode_to_station(frames[-1]))
-        return [m for m in self.heard if isinstance(m, kind)]
-
-    def ask(self, message: wire.ToGateway | bytes, kind: type[Any]) -> Any:  # and wait for an answer of that kind
-        before = len(self.all(kind))
-        self.say(message)
-        self._line.until(lambda: len(self.all(kind)) > before)
-        return self.all(kind)[-1]
-
-    def join(self) -> Station:  # and wait until its fence lies behind
-        self.grant = self.ask(HELLO, wire.Grant)
-        self._line.travel(delta(self.grant.fence, self._line.plc.count))
-        return self
-
-    def verdict(self, number: int, outcome: str = "PASS", count: int | None = None) -> wire.Verdict:
-        latched = self._line.latched(number) if count is None else count
-        return wire.Verdict(session=self.grant.session, part=number, count=latched, outcome=outcome, cause="")
-
-    def revoked(self) -> str:  # after waiting for it
-        self._line.until(lambda: any(m.session == self.grant.session for m in self.all(wire.Revoke)))
-        return next(str(m.reason) for m in self.all(wire.Revoke) if m.session == self.grant.session)
-
-
-class Line:
-    """A gateway between a PLC in memory and stations."""
-
-    def __init__(self, folder: Path, context: Context) -> None:
-        self.context = context
-        plc, telemetry = cfg.PlcConfig(poll_ms=1, stale_ms=10_000), cfg.TelemetryConfig(endpoint=f"ipc://{folder}/t")
-        self.config = cfg.GatewayConfig(
-            bind=f"ipc://{folder}/g", line=LINE, heartbeat_ms=1, stale_ms=10_000, plc=plc, telemetry=telemetry
-        )
-        self.plc = Plc()
-        self.register = Register(geometry(self.config), 17)
-        self.gateway = Gateway(self.config, self.plc, self.register, context)
-        self.stations: list[Station] = []
-
-    def until(self, done: Callable[[], bool]) -> None:
-        end = time.monotonic() + PATIENCE_S
-        while not done():
-            assert time.monotonic() < end, f"it never came to that; heard: {[s.heard[-9:] for s in self.stations]}"
-            self.gateway.turn()
-
-    def reads(self, more: int = 3) -> None:
-        goal = self.plc.heartbeat + more
-        self.until(lambda: self.plc.heartbeat >= goal)
-
-    def armed(self) -> Line:
-        self.until(lambda: self.gateway._link.armed)
-        return self
-
-    def station(self) -> Station:
-        self.stations.append(Station(self))
-        return self.stations[-1]
-
-    def travel(self, counts: int) -> None:
-        self.plc.goal = (self.plc.goal + counts) % (1 << 32)
-        self.until(lambda: self.plc.count == self.plc.goal)
-
-    def part(self, number: int) -> int:  # which the PLC's eye counts here and now
-        self.plc.parts, self.plc.last_part = [*self.plc.parts, (number, self.plc.count)], number
-        self.reads()
-        return number
-
-    def latched(self, number: int) -> int:
-        return dict(self.plc.parts)[number]
+CLEARED = 8
 
 
 @pytest.fixture
-def line(tmp_path: Path) -> Iterator[Line]:
-    with zmq.Context[zmq.Socket[bytes]]() as context:
-        made = Line(tmp_path, context)
-        yield made
-        assert made.register.reconciles()
-        made.gateway.close()
-        for station in made.stations:
-            station.socket.close()
+def line() -> Line:
+    return Line()
+
+
+# -- sessions and fences -------------------------------------------------------------------------------------------
 
 
 def test_a_session_is_granted_only_once_the_plc_is_armed(line: Line) -> None:
-    line.plc.deaf = True
     station = line.station()
-    assert "PLC" in station.ask(HELLO, wire.Refuse).reason
+    assert "not been read" in station.ask(HELLO, wire.Refuse).reason
+    line.plc.deaf = True
+    line.pass_time(50)
+    assert "not taken the gateway's session" in station.ask(HELLO, wire.Refuse).reason
     line.plc.deaf = False
     line.armed()
     before = line.plc.count
     grant = station.ask(HELLO, wire.Grant)
     assert (grant.plc_session, grant.epoch, grant.fail_safe) == (900, 3, "reject")
     assert grant.gateway_session == line.plc.control.gateway_session != 0
-    assert delta(grant.fence, before) >= 6000, "trigger to gate, and a pitch"
+    scan = 10 * 18  # counts that the belt makes in one write and one scan
+    assert 0 <= delta(grant.fence, before) - GEOMETRY.gate - GEOMETRY.pitch - scan <= 300, "and since the last read"
+    assert line.gateway.sessions_granted == 1
+
+
+def test_parts_on_the_belt_at_the_grant_are_fenced_and_the_next_one_passes(line: Line) -> None:
+    station = line.armed().station()
+    line.part(101)
+    station.grant = station.ask(HELLO, wire.Grant)
+    assert station.judge(101) == "FENCED"
+    line.travel(delta(station.grant.fence, line.plc.count) - GEOMETRY.gate - 20)
+    assert station.judge(line.part(102)) == "FENCED"
+    line.travel(1000)
+    assert station.judge(line.part(103)) == "ACCEPTED"
+    assert [permit.number for permit in line.plc.permits] == [103]
+
+
+def test_the_plc_is_told_of_session_fence_and_epoch_at_once(line: Line) -> None:
+    station = line.joined()
+    control, grant = line.control, station.grant
+    assert (control.plc_session, control.gateway_session) == (900, grant.gateway_session)
+    assert (control.station_session, control.fence, control.epoch) == (grant.session, grant.fence, 3)
+    assert (control.fail_safe, control.stop, control.output) == ("reject", False, False)
+    beat = control.heartbeat
+    assert line.control.heartbeat == beat + 1
 
 
 def test_a_pass_is_one_permit_and_nothing_else_is_any(line: Line) -> None:
-    station = line.armed().station().join()
+    station = line.joined()
     for number, outcome in ((101, "PASS"), (102, "REJECT"), (103, "NO_DECISION")):
-        station.say(wire.Announce(session=station.grant.session, part=line.part(number), count=line.latched(number)))
-        assert station.ask(station.verdict(number, outcome), wire.Ack).disposition == "ACCEPTED"
-    assert station.ask(station.verdict(101), wire.Ack).disposition == "DUPLICATE"
+        line.travel(900)
+        station.announce(line.part(number))
+        assert station.judge(number, outcome) == "ACCEPTED"
+    assert station.judge(101) == "DUPLICATE"
     assert [(p.number, p.count) for p in line.plc.permits] == [(101, line.latched(101))]
     assert line.plc.permits[0].session == line.register.session
-    line.reads()
-    line.plc.gated += [(102, ACTION_GOOD), (101, ACTION_GOOD)]
-    line.reads(9)
-    assert [m.part for m in station.all(wire.Executed)] == [101]
-    counts = line.register.counts
-    assert (counts.permitted, counts.executed, counts.plc_triggers, line.register.pending) == (1, 1, 3, 0)
+    line.pass_time(20)
+    line.gate(102, ACTION_GOOD)
+    line.gate(101, ACTION_GOOD)
+    line.pass_time(30)
+    assert [m.part for m in station.heard(wire.Executed)] == [101]
+    status = line.gateway.status()
+    assert (status.permitted, status.executed, status.armed, status.plc_triggers, status.pending) == (1, 1, 0, 3, 0)
+    assert status.rejected == {"reject": 1, "no_decision": 1}
 
 
 def test_a_verdict_waits_for_the_plcs_own_count(line: Line) -> None:
-    station = line.armed().station().join()
+    station = line.joined()
     station.say(station.verdict(101, count=line.plc.count))
-    line.reads(9)
-    assert (station.all(wire.Ack), line.plc.permits) == ([], [])
+    line.work()
+    assert (station.heard(wire.Ack), line.plc.permits) == ([], [])
     line.part(101)
-    assert [(m.part, m.disposition) for m in station.all(wire.Ack)] == [(101, "ACCEPTED")]
+    assert [(m.part, m.disposition) for m in station.heard(wire.Ack)] == [(101, "ACCEPTED")]
     assert [p.number for p in line.plc.permits] == [101]
 
 
+def test_a_verdict_after_the_commit_point_is_late_even_before_the_next_read(line: Line) -> None:
+    station = line.joined()
+    line.part(101)
+    early = delta(line.latched(101), line.plc.count) + GEOMETRY.commit
+    line.travel(early - 200)
+    line.clock.ns += 45 * MS  # in which the belt may have come 450 counts further
+    assert station.judge(101) == "LATE"
+    assert line.plc.permits == []
+
+
+def test_an_announced_part_without_a_verdict_is_unanswered(line: Line) -> None:
+    station = line.joined()
+    station.announce(line.part(101))
+    line.part(102)
+    line.travel(GEOMETRY.commit + 500)
+    assert line.gateway.status().rejected == {"unanswered": 1, "unannounced": 1}
+    assert station.judge(101) == "LATE"
+
+
 def test_a_second_station_is_refused_while_the_first_one_lives(line: Line) -> None:
-    first, second = line.armed().station().join(), line.station()
+    first, second = line.joined(), line.station(b"b")
     assert "holds lane" in second.ask(HELLO, wire.Refuse).reason
-    line.gateway._stations._heard_ns -= 60 * NS_PER_S  # the first one fell silent
+    line.stations.clear()
+    line.pass_time(310)
     assert "silent" in first.revoked()
     second.join()
     line.part(101)
-    first.ask(first.verdict(101), wire.Revoke)
+    assert "ended" in first.ask(first.verdict(101), wire.Revoke).reason
     assert line.plc.permits == []
+    assert second.judge(101) == "ACCEPTED"
 
+
+def test_a_station_that_cannot_be_sent_to_loses_the_lane(line: Line) -> None:
+    station = line.joined()
+    line.network.gone.add(station.name)
+    line.pass_time(40)
+    assert line.gateway.status().station_session == 0
+    line.network.gone.clear()
+    line.station(b"b").join()
+
+
+def test_the_goodbye_of_an_old_session_does_not_end_the_new_one(line: Line) -> None:
+    station = line.joined()
+    old = station.grant.session
+    station.join()
+    station.say(wire.Goodbye(session=old))
+    assert station.judge(line.part(101)) == "ACCEPTED"
+    station.say(wire.Goodbye(session=station.grant.session))
+    line.work()
+    assert ("goodbye" in station.revoked(), line.register.session.station) == (True, 0)
+
+
+def test_a_station_whose_trigger_latches_no_count_is_told_what_the_plc_counted(line: Line) -> None:
+    line.joined()
+    line.part(101)
+    line.stations.clear()
+    line.pass_time(310)
+    other = line.station(b"b")
+    other.grant = other.ask(msgspec.structs.replace(HELLO, wants_counts=True), wire.Grant)
+    line.part(102)
+    (counted,) = other.heard(wire.Counted)
+    assert (counted.session, counted.part, counted.count) == (other.grant.session, 102, line.latched(102))
+    assert line.station(b"a").heard(wire.Counted) == []
+
+
+# -- doubts --------------------------------------------------------------------------------------------------------
 
 BREAKS: dict[str, Callable[[Line], None]] = {
     "gone": lambda line: setattr(line.plc, "gone", True),
@@ -227,73 +168,224 @@ BREAKS: dict[str, Callable[[Line], None]] = {
     "honours": lambda line: setattr(line.plc, "deaf", True),
     "epoch": lambda line: setattr(line.plc, "epoch", 4),
     "went back": lambda line: setattr(line.plc, "last_part", 100),
-    "jumped": lambda line: setattr(line.plc, "count", line.plc.count - 100_000),
-    "held up": lambda line: setattr(line.gateway, "_turn_ns", 0),
+    "jumped": lambda line: line.plc.jump(-100_000),
+    "fail-safe": lambda line: setattr(line.plc, "fail_safe", 2),
+    "not running": lambda line: setattr(line.plc, "flags", 0),
+    "did not take": lambda line: setattr(line.plc, "refuses_control", True),
+    "held up": lambda line: setattr(line.clock, "ns", line.clock.ns + 151 * MS),
 }
 
 
 @pytest.mark.parametrize("reason", BREAKS)
 def test_whatever_is_in_doubt_begins_anew(line: Line, reason: str) -> None:
-    station = line.armed().station().join()
+    station = line.joined()
     line.part(101)
-    before = line.plc.control.gateway_session
+    before, flags = line.plc.control.gateway_session, line.plc.flags
     BREAKS[reason](line)
+    line.pass_time(60)
     assert reason in station.revoked()
     station.say(station.verdict(101))
-    line.plc.gone = line.plc.deaf = False
-    line.armed().reads()
+    line.plc.gone = line.plc.deaf = line.plc.refuses_control = False
+    line.plc.fail_safe, line.plc.flags = 1, flags
+    line.stations.clear()
+    line.armed().pass_time(30)
     station.join()
     assert station.grant.gateway_session != before
     assert (station.grant.plc_session, station.grant.epoch) == (line.plc.session, line.plc.epoch)
     assert line.plc.permits == []
-    station.ask(station.verdict(line.part(102)), wire.Ack)
+    assert station.judge(line.part(102)) == "ACCEPTED"
     assert [p.number for p in line.plc.permits] == [102]
+    assert line.gateway.sessions_lost == 1
+
+
+def test_a_pause_within_the_plcs_patience_is_no_stall(line: Line) -> None:
+    station = line.joined()
+    line.work()
+    line.clock.ns += 150 * MS
+    line.work()
+    assert station.revoked() == ""
 
 
 def test_after_its_own_stall_no_message_is_handled_before_the_session_has_ended(line: Line) -> None:
-    station = line.armed().station().join()
-    station.say(station.verdict(line.part(101)))
-    assert line.gateway._router.poll(int(PATIENCE_S * 1000))
-    line.gateway._turn_ns = 0
-    line.gateway.turn()
+    station = line.joined()
+    line.part(101)
+    station.say(station.verdict(101))
+    line.clock.ns += 151 * MS
+    line.work()
     assert "held up" in station.revoked()
-    assert (station.all(wire.Ack), line.plc.permits) == ([], [])
+    assert (station.heard(wire.Ack), line.plc.permits) == ([], [])
+
+
+def test_a_plc_that_answers_slowly_moves_the_belt_meanwhile(line: Line) -> None:
+    station = line.joined()
+    line.part(101)
+    line.plc.read_takes_ms = 40
+    line.pass_time(60)
+    told = line.gateway._link.count_now(line.clock.ns)
+    assert delta(told, line.plc.count) >= 0, "the belt is never further than assumed"
+    assert station.judge(101) == "ACCEPTED"
+
+
+def test_a_plc_that_is_gone_is_asked_again_only_after_a_while(line: Line) -> None:
+    line.armed()
+    errors = line.gateway.plc_errors
+    line.plc.gone = True
+    line.pass_time(500)
+    assert 2 <= line.gateway.plc_errors - errors <= 4
 
 
 def test_a_permit_that_could_not_be_written_is_not_tried_again(line: Line) -> None:
-    station = line.armed().station().join()
+    station = line.joined()
     line.plc.refuses_permits = True
-    assert station.ask(station.verdict(line.part(101)), wire.Ack).disposition == "UNPERMITTED"
+    assert station.judge(line.part(101)) == "UNPERMITTED"
     assert "not taken" in station.revoked()
-    line.armed().reads(9)
-    assert ([p.number for p in line.plc.permits], line.register.counts.permitted) == ([101], 0)
+    line.stations.clear()
+    line.armed().pass_time(50)
+    assert [p.number for p in line.plc.permits] == [101]
+    assert line.gateway.status().rejected == {"permit_unwritten": 1}
+
+
+def test_after_a_doubt_no_further_permit_is_written_in_that_turn(line: Line) -> None:
+    station = line.joined()
+    line.part(101)
+    line.plc.refuses_permits = True
+    station.say(station.verdict(101))
+    station.say(wire.Announce(session=station.grant.session, part=101, count=line.latched(101)))
+    line.work()
+    assert len(line.network.inbox) == 1, "what came after it is heard under the next session"
+    line.work()
+    assert [p.number for p in line.plc.permits] == [101]
+
+
+def test_number_and_count_of_two_parts_end_the_session_until_the_belt_is_empty(line: Line) -> None:
+    station = line.joined()
+    line.part(101)
+    line.travel(900)
+    line.part(102)
+    at = line.plc.count
+    assert station.ask(station.verdict(102, count=line.latched(101)), wire.Ack).disposition == "AMBIGUOUS"
+    assert "part 102" in station.revoked()
+    line.stations.clear()
+    line.armed()
+    assert "doubtful" in station.ask(HELLO, wire.Refuse).reason
+    line.travel(GEOMETRY.gate + GEOMETRY.pitch - delta(line.plc.count, at) - 100)
+    assert "doubtful" in station.ask(HELLO, wire.Refuse).reason
+    line.travel(500)
+    station.join()
+    assert station.judge(line.part(103)) == "ACCEPTED"
+    status = line.gateway.status()
+    assert (status.rejected, status.dispositions["AMBIGUOUS"]) == ({"ambiguous": 2}, 1)
+
+
+@pytest.mark.parametrize("what", ["epoch", "session"])
+def test_a_count_that_begins_anew_begins_the_emptying_of_the_belt_anew(line: Line, what: str) -> None:
+    station = line.joined()
+    station.announce(line.part(101), count=line.latched(101) + GEOMETRY.pitch)
+    line.stations.clear()
+    setattr(line.plc, what, 4)
+    line.plc._from = (0, line.clock.ns)
+    line.armed()
+    line.travel(GEOMETRY.gate)
+    assert "doubtful" in station.ask(HELLO, wire.Refuse).reason
+    line.travel(GEOMETRY.pitch + 500)
+    grant = station.ask(HELLO, wire.Grant)
+    assert 4 in (grant.epoch, grant.plc_session)
+
+
+def test_a_belt_that_goes_back_takes_the_claims_of_its_parts(line: Line) -> None:
+    station = line.joined()
+    line.part(101)
+    line.plc.run(-5)
+    line.pass_time(40)
+    line.plc.run(10)
+    assert station.judge(101) == "VOIDED"
+    assert station.judge(line.part(102)) == "UNKNOWN"
+    assert line.gateway.status().rejected == {"reversed": 1, "re_pass": 1}
+
+
+# -- what the PLC says of permits ----------------------------------------------------------------------------------
 
 
 def test_a_permit_that_the_plc_refuses_is_counted_as_none(line: Line) -> None:
-    station = line.armed().station().join()
+    station = line.joined()
     line.plc.echo = LATE
-    station.ask(station.verdict(line.part(101)), wire.Ack)
-    line.reads()
-    line.plc.gated.append((101, ACTION_GOOD))
-    line.reads()
-    assert (line.register.counts.executed, line.register.counts.rejected) == (0, {"permit_late": 1})
+    station.judge(line.part(101))
+    line.pass_time(20)
+    line.gate(101, ACTION_GOOD)
+    assert (line.gateway.status().executed, line.gateway.status().rejected) == (0, {"permit_late": 1})
+
+
+@pytest.mark.parametrize(
+    ("status", "executed", "voided"), [(EXECUTED, 1, {}), (CLEARED, 0, {"cleared": 1}), (LATE, 0, {"late": 1})]
+)
+def test_what_becomes_of_an_armed_permit(line: Line, status: int, executed: int, voided: dict[str, int]) -> None:
+    station = line.joined()
+    station.judge(line.part(101))
+    line.pass_time(20)
+    line.plc.say(101, status)
+    line.pass_time(20)
+    told = line.gateway.status()
+    assert (told.permitted, told.executed, told.voided, told.armed) == (1, executed, voided, 0)
+    assert len(station.heard(wire.Executed)) == executed
+
+
+@pytest.mark.parametrize("missed", [True, False])
+def test_a_permit_executed_before_its_echo_was_read_is_both(line: Line, missed: bool) -> None:
+    station = line.joined()
+    line.plc.echo = EXECUTED
+    station.judge(line.part(101))
+    line.pass_time(20)
+    if not missed:
+        line.gate(101, ACTION_GOOD)
+    assert (line.gateway.status().permitted, line.gateway.status().executed) == (1, 1)
+    assert len(station.heard(wire.Executed)) == 1
+
+
+def test_a_permitted_part_that_the_plc_rejected_at_the_gate_is_voided(line: Line) -> None:
+    station = line.joined()
+    station.judge(line.part(101))
+    line.pass_time(20)
+    line.gate(101, ACTION_REJECTED)
+    assert line.gateway.status().voided == {"rejected_at_gate": 1}
+    assert station.heard(wire.Executed) == []
 
 
 def test_a_permit_that_the_plc_never_echoes_ends_the_session_and_the_next_one_works(line: Line) -> None:
-    station = line.armed().station().join()
+    station = line.joined()
     line.plc.echo = None
-    station.ask(station.verdict(line.part(101)), wire.Ack)
-    line.travel(4000)
-    assert not station.all(wire.Revoke)
-    line.travel(1500)
+    station.judge(line.part(101))
+    line.travel(GEOMETRY.gate - 300)
+    assert station.revoked() == ""
+    line.travel(600)
     assert "did not echo" in station.revoked()
-    line.plc.echo = ARMED
-    line.armed().reads(9)
+    line.plc.echo = 1
+    line.stations.clear()
+    line.armed().pass_time(30)
     assert line.gateway.sessions_lost == 1
     station.join()
-    station.ask(station.verdict(line.part(102)), wire.Ack)
-    line.reads()
-    assert (line.register.counts.permitted, line.register.counts.rejected) == (1, {"session_lost": 1})
+    assert station.judge(line.part(102)) == "ACCEPTED"
+    line.pass_time(20)
+    assert (line.gateway.status().permitted, line.gateway.status().rejected) == (1, {"session_lost": 1})
+
+
+def test_a_full_ring_refuses_and_ends_nothing() -> None:
+    far = LineConfig(trigger_to_gate_mm=1500)
+    line = Line(GatewayConfig(line=far))
+    station = line.armed().station()
+    station.grant = station.ask(msgspec.structs.replace(HELLO, line_digest=far.digest()), wire.Grant)
+    line.stations.append(station)
+    line.travel(2000)
+    line.plc.echo = None
+    answers = []
+    for number in range(101, 110):
+        answers.append(station.judge(line.part(number)))
+        line.travel(920)
+    assert answers == ["ACCEPTED"] * 8 + ["UNPERMITTED"]
+    assert [p.number for p in line.plc.permits] == list(range(101, 109))
+    assert (station.revoked(), line.gateway.status().rejected) == ("", {"permit_unwritten": 1})
+
+
+# -- words that mean nothing ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -307,44 +399,99 @@ def test_a_permit_that_the_plc_never_echoes_ends_the_session_and_the_next_one_wo
     ],
 )
 def test_garbage_is_counted_and_the_loop_goes_on(line: Line, garbage: bytes) -> None:
-    station = line.armed().station().join()
+    station = line.joined()
     station.say(garbage)
-    station.ask(station.verdict(line.part(101)), wire.Ack)
-    assert (line.gateway.wire_errors, station.all(wire.Revoke)) == (1, [])
-    assert [p.number for p in line.plc.permits] == [101]
+    assert station.judge(line.part(101)) == "ACCEPTED"
+    assert (line.gateway.wire_errors, station.revoked()) == (1, "")
+
+
+@pytest.mark.parametrize("frames", [[b"a"], [b"a", b"b", b"c"]])
+def test_a_message_of_more_or_fewer_parts_is_garbage(line: Line, frames: list[bytes]) -> None:
+    line.network.inbox.append(frames)
+    line.work()
+    assert line.gateway.wire_errors == 1
+
+
+def test_a_flood_does_not_keep_the_gateway_from_its_heartbeat(line: Line) -> None:
+    line.armed()
+    line.network.inbox.extend([b"x", b"garbage"] for _ in range(1000))
+    line.work()
+    assert line.gateway.wire_errors == 64
+    beat = line.plc.control.heartbeat
+    assert line.control.heartbeat > beat
 
 
 def test_a_verdict_of_another_session_or_of_no_known_outcome_has_no_effect(line: Line) -> None:
-    station = line.armed().station().join()
+    station = line.joined()
     line.part(101)
     station.say(station.verdict(101, outcome="PASS?"))
     station.say(msgspec.structs.replace(station.verdict(101), session=station.grant.session + 1))
-    line.until(lambda: line.register.counts.dispositions["OLD_SESSION"] == 1)
+    line.work()
+    assert line.register.counts.dispositions["OLD_SESSION"] == 1
     assert (line.gateway.wire_errors, line.plc.permits) == (1, [])
 
 
-def test_the_goodbye_of_an_old_session_does_not_end_the_new_one(line: Line) -> None:
-    station = line.armed().station().join()
-    old = station.grant.session
-    station.join()
-    station.say(wire.Goodbye(session=old))
-    station.ask(station.verdict(line.part(101)), wire.Ack)
-    assert line.register.session.station == station.grant.session
-    station.say(wire.Goodbye(session=station.grant.session))
-    assert ("goodbye" in station.revoked(), line.register.session.station) == (True, 0)
+# -- the loop ------------------------------------------------------------------------------------------------------
 
 
-def test_ready_only_after_the_plc_has_echoed_session_fence_and_recipe(line: Line) -> None:
-    line.plc.forgets_station = True
-    station = line.armed().station()
-    station.grant = station.ask(HELLO, wire.Grant)
-    session = station.grant.session
-    beat = wire.Heartbeat(session=session, beat=1, ready=True, triggers=0, frames=0, closed=0, open=0)
-    station.say(beat)
-    line.until(lambda: line.gateway._stations.ready)
-    line.reads(9)
-    control = line.plc.control
-    assert (control.station_session, control.fence, control.recipe) == (session, station.grant.fence, 7)
-    assert not control.ready
-    line.plc.forgets_station = False
-    line.until(lambda: line.plc.control.ready)
+def test_a_turn_waits_until_something_is_due(line: Line) -> None:
+    line.armed()
+    line.pass_time(100)
+    before, due = line.clock.ns, line.gateway.next_ns()
+    assert before < due <= before + 10 * MS
+    line.gateway.turn()
+    assert due <= line.clock.ns < due + MS
+    assert line.gateway.next_ns() > line.clock.ns
+
+
+def test_what_is_overdue_is_not_waited_for(line: Line) -> None:
+    line.armed()
+    line.clock.ns = line.gateway.next_ns() + 5 * MS
+    before = line.clock.ns
+    line.gateway.turn()
+    assert line.clock.ns == before
+
+
+def test_the_state_is_published_once_a_second(line: Line) -> None:
+    station = line.joined()
+    station.judge(line.part(101))
+    before = len(line.network.published)
+    line.pass_time(3000)
+    assert len(line.network.published) == before + 3
+    last = line.network.published[-1]
+    assert (last.mode, last.alarms, last.plc_ok, last.station) == ("auto", {}, True, "s")
+    assert (last.permitted, last.armed, last.confirmed, last.contradicted) == (1, 0, 0, 0)
+    assert last.voided == {"no_word": 1}
+
+
+def test_the_station_hears_of_mode_and_belt(line: Line) -> None:
+    station = line.joined()
+    line.pass_time(100)
+    beats = station.heard(wire.GatewayBeat)
+    assert (beats[-1].mode, beats[-1].plc_ok) == ("auto", True)
+    assert abs(delta(beats[-1].count, line.plc.count)) <= 400
+    assert [b.beat for b in beats] == list(range(beats[0].beat, beats[0].beat + len(beats)))
+
+
+def test_the_loop_runs_until_it_is_told_to_stop(line: Line) -> None:
+    stop, waits = Event(), list[int]()
+
+    def wait(most_ms: int) -> None:
+        waits.append(most_ms)
+        if len(waits) == 5:
+            stop.set()
+
+    line.network.wait = wait  # type: ignore[method-assign]
+    line.gateway.run(stop)
+    assert len(waits) == 5
+
+
+def test_closing_closes_both_sides(line: Line) -> None:
+    network: Network = line.network
+    line.gateway.close()
+    assert (line.plc.gone, network.closed) == (True, True)
+
+
+def test_a_new_session_is_another_one_and_never_zero() -> None:
+    assert all(0 < new_session(5) < 1 << 31 for _ in range(50))
+    assert len({new_session() for _ in range(50)}) == 50

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge.core.counter import delta
-from edge.core.register import Permit, Session
+from edge.core.session import Permit, Session
 from edge.errors import PlcError
 from edge.gateway.plc import signals as s
 
@@ -30,7 +30,7 @@ def block(**at: int) -> list[int]:
 
 
 def test_no_two_blocks_overlap() -> None:
-    control = s.control_words(s.Control(1, True, 2, 3, 4, 5, 6, "reject"))
+    control = s.control_words(s.Control(1, True, False, 2, 3, 4, 5, 6, "reject", False, 7))
     spans = [
         (s.STATUS_BASE, s.STATUS_LENGTH),
         (s.CONTROL_BASE, len(control)),
@@ -38,6 +38,7 @@ def test_no_two_blocks_overlap() -> None:
     ]
     for (base, length), (following, _) in pairwise(spans):
         assert base + length <= following
+    assert len(control) == s.CONTROL_LENGTH
     assert s.TRIGGERS_AT + 4 * s.TRIGGERS <= s.ECHOES_AT
     assert s.ECHOES_AT + 2 * s.PERMIT_SLOTS <= s.GATED_AT
     assert s.GATED_AT + 4 * s.GATED <= s.STATUS_LENGTH
@@ -110,12 +111,36 @@ def test_a_permit_ends_with_its_sequence(n: int, count: int, plc: int, gateway: 
 
 
 @settings(deadline=None, suppress_health_check=SLOW)
-@given(st.integers(0, 1 << 40), st.booleans(), wide, wide, wide, word, word, st.sampled_from(["reject", "stop_line"]))
+@given(
+    st.integers(0, 1 << 40), st.booleans(), st.booleans(), wide, wide, wide, word, word,
+    st.sampled_from(["reject", "stop_line"]), st.booleans(), wide,
+)  # fmt: skip
 def test_control_words_fit_their_registers(
-    heartbeat: int, ready: bool, gateway: int, station: int, fence: int, recipe: int, epoch: int, fail_safe: str
-) -> None:
-    words = s.control_words(s.Control(heartbeat, ready, gateway, station, fence, recipe, epoch, fail_safe))
+    heartbeat: int, ready: bool, stop: bool, gateway: int, station: int, fence: int, recipe: int, epoch: int,
+    fail_safe: str, output: bool, plc: int,
+) -> None:  # fmt: skip
+    control = s.Control(heartbeat, ready, stop, gateway, station, fence, recipe, epoch, fail_safe, output, plc)
+    words = s.control_words(control)
     assert all(0 <= w <= 0xFFFF for w in words)
     assert words[0] == heartbeat % 65_536
+    assert words[1] == ready + 2 * stop
     assert words[2:8] == [*s.words(gateway), *s.words(station), *s.words(fence)]
-    assert words[8:11] == [recipe, epoch, s.FAIL_SAFE[fail_safe]]
+    assert words[8:12] == [recipe, epoch, s.FAIL_SAFE[fail_safe], output]
+    assert words[12:] == s.words(plc)
+
+
+def test_the_gate_ring_tells_number_action_and_confirmation() -> None:
+    registers = block(r88=1, r89=2, r90=s.ACTION_GOOD, r91=s.CONFIRMED, r118=s.ACTION_REJECTED, r119=s.CONTRADICTED)
+    gated = s.parse_status(registers).gated
+    assert gated[0] == (65_538, s.ACTION_GOOD, s.CONFIRMED)
+    assert gated[7] == (0, s.ACTION_REJECTED, s.CONTRADICTED)
+    assert set(gated[1:7]) == {(0, 0, 0)}
+
+
+def test_no_two_flags_share_a_bit() -> None:
+    status = [
+        s.RUNNING, s.GATEWAY_ALIVE, s.INFEED_OPEN, s.BELT_MOVING, s.RESET, s.BIN_FULL, s.AIR_LOW, s.EYE_BLOCKED,
+        s.ENCODER_LOST, s.LINE_STOPPED, s.PULSE,
+    ]  # fmt: skip
+    assert status == [1 << bit for bit in range(11)]
+    assert (s.READY, s.STOP) == (1, 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edge.config import GatewayConfig, LineConfig
-from edge.core.register import Session
+from edge.core.session import Session
 from edge.gateway.stations import Stations
 from edge.wire import messages as wire
 
@@ -23,6 +23,7 @@ def hello(**changes: object) -> wire.Hello:
         "recipe_number": 12,
         "line_digest": CONFIG.line.digest(),
         "fail_safe": "reject",
+        "wants_counts": False,
     }
     return wire.Hello(**{**values, **changes})  # type: ignore[arg-type]
 
@@ -97,9 +98,19 @@ def test_nobody_is_never_stale_and_a_new_holder_starts_not_ready() -> None:
     stations.dismiss()
     assert not stations.is_stale(1 << 60)
     assert not stations.is_current(b"a")
+    assert (stations.session, stations.name, stations.recipe_number, stations.ready) == (0, "", 0, False)
     stations.admit(b"b", hello(recipe_number=13), 8, 5)
     assert (stations.ready, stations.recipe_number, stations.session) == (False, 13, 8)
     assert stations.is_current(b"b")
+
+
+@pytest.mark.parametrize("wants", [True, False])
+def test_who_wants_counts_is_known_until_the_lane_is_free(wants: bool) -> None:
+    stations = Stations(CONFIG)
+    stations.admit(b"a", hello(wants_counts=wants), 7, 0)
+    assert stations.wants_counts is wants
+    stations.dismiss()
+    assert not stations.wants_counts
 
 
 def test_a_grant_tells_the_whole_session() -> None:

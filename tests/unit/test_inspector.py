@@ -7,8 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 from edge.core.outcome import Outcome
+from edge.core.part import Verdict
 from edge.core.rules import Rule
-from edge.engine.inspector import Inspector
+from edge.engine.inspector import Inspector, check_rules
 from edge.engine.null import NullEngine
 from edge.engine.select import build, choose
 from edge.errors import ConfigError, EngineError
@@ -19,15 +20,25 @@ K = 20
 ANY = Rule("any defect", min_score=0.5)
 
 
+class Judge:
+    """An inspector with the rules of one recipe."""
+
+    def __init__(self, inspector: Inspector, rules: Sequence[Rule] = (ANY,)) -> None:
+        self.inspector, self.rules = inspector, rules
+
+    def inspect(self, frame: NDArray[np.uint8]) -> Verdict:
+        return self.inspector.inspect(frame, self.rules)
+
+
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> ModelPackage:
     return tiny_package(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture(scope="module")
-def inspector(package: ModelPackage) -> Iterator[Inspector]:
+def inspector(package: ModelPackage) -> Iterator[Judge]:
     with build(package, choose(package, "onnxruntime"), threads=1) as engine:
-        yield Inspector(package, engine, [ANY], (128, 256), "mono8")
+        yield Judge(Inspector(package, engine, (128, 256), "mono8"))
 
 
 def scripted(
@@ -35,7 +46,7 @@ def scripted(
     rows: Sequence[Sequence[float]],
     rules: Sequence[Rule] = (ANY,),
     frame_shape: tuple[int, int] = (64, 64),
-) -> Inspector:
+) -> Judge:
     """An inspector whose network returns ``rows`` and zeros, whatever it sees."""
     table = np.zeros((K, 6), np.float32)
     table[: len(rows)] = np.array(rows, np.float32).reshape(-1, 6)
@@ -43,13 +54,13 @@ def scripted(
     def script(_run: int) -> NDArray[np.float32]:
         return table
 
-    return Inspector(package, NullEngine((64, 64, 1), K, script=script), rules, frame_shape, "mono8")
+    return Judge(Inspector(package, NullEngine((64, 64, 1), K, script=script), frame_shape, "mono8"), rules)
 
 
 FRAME = np.zeros((64, 64), np.uint8)
 
 
-def test_a_blob_is_rejected_where_it_is(inspector: Inspector) -> None:
+def test_a_blob_is_rejected_where_it_is(inspector: Judge) -> None:
     verdict = inspector.inspect(blob_frame((128, 256), 64, 32, 64)[:128])
     assert (verdict.outcome, verdict.cause, verdict.rule) == (Outcome.REJECT, "rule", "any defect")
     assert all(f.cls == "scratch" and f.score > 0.9 for f in verdict.findings)
@@ -58,7 +69,7 @@ def test_a_blob_is_rejected_where_it_is(inspector: Inspector) -> None:
     assert 32 <= (y1 + y2) / 2 <= 96
 
 
-def test_a_clean_frame_passes(inspector: Inspector) -> None:
+def test_a_clean_frame_passes(inspector: Judge) -> None:
     verdict = inspector.inspect(np.full((128, 256), 90, np.uint8))
     assert (verdict.outcome, verdict.cause, verdict.findings) == (Outcome.PASS, "clean", ())
 
@@ -127,8 +138,8 @@ def test_a_class_that_does_not_exist_is_a_fault(package: ModelPackage, label: in
 )
 def test_rules_that_the_network_cannot_serve_are_refused(package: ModelPackage, rule: Rule, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        scripted(package, [], [ANY, rule])
+        check_rules(package.manifest, [ANY, rule])
 
 
 def test_the_floor_itself_is_allowed(package: ModelPackage) -> None:
-    scripted(package, [], [Rule("faint", min_score=0.05)])
+    check_rules(package.manifest, [Rule("faint", min_score=0.05)])

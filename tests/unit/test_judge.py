@@ -29,10 +29,10 @@ class Case:
         self.judge.on_plc_start(PLC, 0)
         self.sequence = 0
         self.control(control_ms)
-        plate = Plate(0, 1001, TAG)
-        self.judge.on_event(Event(Kind.EYE_FRONT, EYE_MS * MS, plate, count_at(EYE_MS * MS)))
+        plate = Plate(0, TAG)
+        self.judge.on_event(Event(Kind.EYE_FRONT, EYE_MS * MS, plate, 1001, count_at(EYE_MS * MS)))
         if fell:
-            self.judge.on_event(Event(Kind.GATE, (EYE_MS + 530) * MS, plate, count_at((EYE_MS + 530) * MS), fell))
+            self.judge.on_event(Event(Kind.GATE, (EYE_MS + 530) * MS, plate, 1001, count_at((EYE_MS + 530) * MS), fell))
 
     def control(self, at_ms: float, gateway: int = GATEWAY, station: int = STATION) -> None:
         block = [1, 1, *halves(gateway), *halves(station), 0, 0, 7, 1, 1, 0]

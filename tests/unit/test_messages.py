@@ -16,7 +16,16 @@ from edge.wire import messages as m
 SLOW = [HealthCheck.too_slow]
 
 TO_GATEWAY = [
-    m.Hello(station="s", lane=0, instance="i", recipe="r", recipe_number=3, line_digest="abc", fail_safe="reject"),
+    m.Hello(
+        station="s",
+        lane=0,
+        instance="i",
+        recipe="r",
+        recipe_number=3,
+        line_digest="abc",
+        fail_safe="reject",
+        wants_counts=False,
+    ),
     m.Announce(session=1, part=(1 << 32) - 1, count=0),
     m.Verdict(session=1, part=2, count=3, outcome="PASS", cause="clean"),
     m.Heartbeat(session=1, beat=2, ready=True, triggers=3, frames=4, closed=5, open=6),
@@ -28,7 +37,7 @@ TO_STATION = [
     m.Revoke(session=1, reason="gone"),
     m.Ack(session=1, part=2, disposition="ACCEPTED", accepted_ns=1 << 60),
     m.Executed(session=1, part=2, echoed_ns=3),
-    m.GatewayBeat(beat=1, plc_ok=True, count=2),
+    m.GatewayBeat(beat=1, plc_ok=True, count=2, mode="auto"),
 ]
 
 

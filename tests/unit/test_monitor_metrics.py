@@ -9,6 +9,8 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from edge.clock import NS_PER_MS
+from edge.core.alarms import ALARMS
+from edge.core.modes import Mode
 from edge.core.outcome import CAUSES, Disposition
 from edge.gateway.plc.signals import ARMED, EXECUTED, PERMIT_STATUS
 from edge.monitor.metrics import METRICS, LineCollector
@@ -38,6 +40,7 @@ def gateway(**changes: Any) -> GatewayStatus:
         "plc_session": 88, "fence": 9000, "plc_triggers": 20, "announced": 17, "unannounced": 3, "permitted": 12,
         "rejected": {"reject": 5, "late": 1}, "pending": 2, "dispositions": {"ACCEPTED": 15}, "executed": 11,
         "wire_errors": 1, "plc_errors": 2, "sessions_granted": 3, "sessions_lost": 4, "version": "1",
+        "voided": {"cleared": 1}, "armed": 0, "mode": "auto", "alarms": {}, "confirmed": 21, "contradicted": 22,
     }  # fmt: skip
     return GatewayStatus(**{**values, **changes})
 
@@ -90,7 +93,8 @@ def test_every_cause_of_a_rejection_is_there_at_zero(scrape: Scrape) -> None:
     refusals = {f"permit_{text}" for status, text in PERMIT_STATUS.items() if status not in (ARMED, EXECUTED)}
     of_register = {
         "reject", "no_decision", "late", "fenced", "unanswered", "unannounced", "session_lost", "not_read",
-        "crowded_out", "permit_unwritten",
+        "crowded_out", "permit_unwritten", "collateral", "ambiguous", "reversed", "re_pass", "unknown_position",
+        "withheld",
     }  # fmt: skip
     exported = {
         sample.labels["cause"]: sample.value
@@ -136,10 +140,33 @@ def test_the_gateway_status_is_exported(scrape: Scrape) -> None:
         "permitted_parts_total": 12, "pending_parts": 2, "unreconciled_parts": 0, "unreconciled_announcements": 0,
         "executed_parts_total": 11, "wire_errors_total": 1, "plc_errors_total": 2, "sessions_granted_total": 3,
         "sessions_lost_total": 4, "station_session": 77, "plc_session": 88, "fence_counts": 9000,
+        "armed_permits": 0, "confirmed_parts_total": 21, "contradicted_parts_total": 22,
     }.items():  # fmt: skip
         assert scrape(f"edge_gateway_{name}") == value, name
     assert scrape("edge_gateway_rejected_parts_total", cause="reject") == 5
     assert scrape("edge_gateway_dispositions_total", disposition="ACCEPTED") == 15
+    assert scrape("edge_gateway_voided_permits_total", cause="cleared") == 1
+    assert scrape("edge_gateway_voided_permits_total", cause="no_word") == 0
+
+
+def test_one_mode_is_present_and_every_alarm_has_a_line(scrape: Scrape) -> None:
+    for mode in Mode:
+        assert scrape("edge_gateway_mode", mode=mode.value) == 0
+    scrape.state.take(gateway(mode="purge", alarms={"bin_full": "The reject bin is full."}), T0)
+    for mode in Mode:
+        assert scrape("edge_gateway_mode", mode=mode.value) == (mode is Mode.PURGE)
+    for name in ALARMS:
+        assert scrape("edge_gateway_alarm", alarm=name) == (name == "bin_full")
+
+
+def test_the_page_names_mode_alarms_and_what_became_of_permits(scrape: Scrape) -> None:
+    scrape.state.take(gateway(alarms={"bin_full": "The <reject> bin is full.", "new": "Something."}), T0)
+    page = render(scrape.state, T0)
+    assert "<tr><th>mode</th><td>auto</td></tr>" in page
+    assert f"The &lt;reject&gt; bin is full. {ALARMS['bin_full'].remedy}" in page
+    assert "alarm: new" in page
+    assert "<tr><th>permit voided: cleared</th><td>1</td></tr>" in page
+    assert "<tr><th>executed</th><td>11</td></tr>" in page
 
 
 @pytest.mark.parametrize(("changes", "difference"), [({"triggers": 11}, 1), ({"open": 2}, -1), ({"outcomes": {}}, 9)])

@@ -31,6 +31,7 @@ GATEWAY: dict[str, Any] = {
     "station_session": 1, "plc_session": 1, "fence": 0, "plc_triggers": 3, "announced": 3, "unannounced": 0,
     "permitted": 2, "rejected": {"no_decision": 1}, "pending": 0, "dispositions": {}, "executed": 2,
     "wire_errors": 0, "plc_errors": 0, "sessions_granted": 1, "sessions_lost": 0, "version": "1",
+    "voided": {}, "armed": 0, "mode": "auto", "alarms": {}, "confirmed": 0, "contradicted": 0,
 }  # fmt: skip
 PART: dict[str, Any] = {
     "kind": "part", "station": "s-1", "lane": 0, "part": 1, "count": 1, "outcome": "PASS", "cause": "clean",

@@ -76,3 +76,32 @@ def test_a_suppressed_candidate_suppresses_nothing() -> None:
     chain = [(0, 0, 10, 10, 0.9, 0), (4, 0, 14, 10, 0.8, 0), (8, 0, 18, 10, 0.7, 0)]
     boxes, scores, classes = arrays(chain)
     assert nms(boxes, scores, classes, 0.3, True).tolist() == [0, 2]
+
+
+def test_the_axes_of_boxes_that_are_not_square() -> None:
+    boxes, _, _ = arrays([(0, 0, 20, 5, 1, 0), (10, 1, 30, 7, 1, 0), (10, 6, 12, 8, 1, 0)])
+    overlap = 10 * 4
+    expected = overlap / (100 + 120 - overlap)
+    found = iou_matrix(boxes)
+    np.testing.assert_allclose(found[0, 1], expected, rtol=1e-6)
+    np.testing.assert_allclose(found[0, 2], 0.0)
+    np.testing.assert_allclose(found[1, 2], 2 * 1 / (120 + 4 - 2), rtol=1e-6)
+    np.testing.assert_allclose(found, found.T)
+
+
+def test_a_box_turned_inside_out_overlaps_nothing() -> None:
+    boxes, _, _ = arrays([(0, 0, 10, 10, 1, 0), (8, 8, 2, 2, 1, 0), (8, 2, 2, 8, 1, 0)])
+    assert iou_matrix(boxes)[0].tolist() == [1.0, 0.0, 0.0]
+
+
+def test_boxes_smaller_than_a_pixel_overlap_as_large_ones_do() -> None:
+    boxes, _, _ = arrays([(0, 0, 0.5, 0.25, 1, 0), (0.25, 0, 0.75, 0.25, 1, 0)])
+    np.testing.assert_allclose(iou_matrix(boxes), [[1, 1 / 3], [1 / 3, 1]], rtol=1e-6)
+
+
+def test_where_nothing_is_there_nothing_overlaps_whatever_the_memory_held() -> None:
+    boxes, _, _ = arrays([(5, 5, 5, 5, 1, 0)] * 40)
+    for _ in range(20):
+        used = [np.full((40, 40), 7.0, np.float32) for _ in range(8)]
+        del used
+        assert not iou_matrix(boxes).any()

@@ -1,8 +1,7 @@
 import json
 import threading
 import time
-from collections.abc import Iterator, Sequence, Set
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,39 +9,18 @@ import cv2
 import numpy as np
 import pytest
 import zmq
-from pymodbus.client import ModbusTcpClient
 from typer.testing import CliRunner
 
 from edge import clock, errors
-from edge.simulate import cli, plc
-from edge.simulate.devices import Faults, FolderScene, Shot
+from edge.simulate import cli
+from edge.simulate import plc_map as plc
+from edge.simulate.devices import FolderScene
 from edge.simulate.modbus import ModbusServer
-from edge.simulate.plant import Plant, PlantSettings, ProgramFactory
+from edge.simulate.plant import Plant
 from edge.simulate.plc import PlcProgram
-from edge.simulate.plc_io import Inputs, Outputs, PlcSettings
+from edge.simulate.plc_io import Inputs, Outputs
 from edge.simulate.registers import RegisterBank
-from edge.simulate.world import Line
-
-GATEWAY, STATION = 0x1111_2222, 0x3333_4444
-ANY = "tcp://127.0.0.1:*"
-
-
-def halves(value: int) -> list[int]:
-    return [value >> 16, value & 0xFFFF]
-
-
-def long(registers: Sequence[int], at: int) -> int:
-    return registers[at] << 16 | registers[at + 1]
-
-
-@contextmanager
-def client_of(port: int) -> Iterator[ModbusTcpClient]:
-    client = ModbusTcpClient("127.0.0.1", port=port, timeout=1, retries=0)
-    assert client.connect()  # type: ignore[no-untyped-call]
-    try:
-        yield client
-    finally:
-        client.close()  # type: ignore[no-untyped-call]
+from tests.support_plant import ANY, FlatScene, client_of, drive, long, running, short_run
 
 
 @pytest.fixture
@@ -132,91 +110,6 @@ def test_the_server_ends_with_a_client_connected() -> None:
 # -- the plant ---------------------------------------------------------------------------------------------------
 
 
-class FlatScene:
-    """Frames of one grey; every third plate is defective."""
-
-    size = (8, 4)
-    color = "mono8"
-
-    def shot(self, index: int) -> Shot:
-        defective = index % 3 == 0
-        return Shot(np.full((4, 8), index, np.uint8), defective, ("patches",) if defective else ())
-
-
-class ScriptedGateway:
-    """As little of a gateway as opens the gate: permits for all parts but those in ``refused``."""
-
-    def __init__(self, client: ModbusTcpClient, refused: Set[int]) -> None:
-        self.client, self.refused = client, refused
-        self.beat = self.sequence = self.done = 0
-        self.statuses: list[int] = []
-        self.plc_session = self.fence = 0
-
-    def step(self) -> Sequence[int]:
-        block = self.client.read_holding_registers(0, count=120).registers
-        if self.plc_session != long(block, plc.PLC_SESSION_W):
-            self.plc_session = long(block, plc.PLC_SESSION_W)
-            self.fence = long(block, plc.COUNT_W) + 5000 + 1000
-            self.done = long(block, plc.LAST_PART_W)
-        self.beat += 1
-        words = [self.beat, 1, *halves(GATEWAY), *halves(STATION), *halves(self.fence), 7, 1, 1, 0]
-        self.client.write_registers(200, words)
-        while block[plc.VERSION] and self.done < long(block, plc.LAST_PART_W):
-            self.done += 1
-            entry = plc.TRIGGER_RING + self.done % 12 * 4
-            if self.done not in self.refused:
-                self._permit(block, self.done, long(block, entry + 2))
-        return block
-
-    def _permit(self, block: Sequence[int], number: int, count: int) -> None:
-        self.sequence += 1
-        words = [*halves(number), *halves(count), *halves(long(block, plc.PLC_SESSION_W)), *halves(GATEWAY)]
-        self.client.write_registers(220 + 11 * (self.sequence % 8), [*words, 1, 1, self.sequence])
-
-
-@contextmanager
-def running(settings: PlantSettings, program: ProgramFactory = PlcProgram) -> Iterator[Plant]:
-    plant = Plant(settings, program, FlatScene())
-    try:
-        plant.open()
-        thread = threading.Thread(target=plant.run)
-        thread.start()
-        try:
-            yield plant
-        finally:
-            plant.stop()
-            thread.join()
-    finally:
-        plant.close()
-
-
-def short_run(parts: int = 10, **changes: Any) -> PlantSettings:
-    line = Line(parts=parts, **changes.pop("line", {}))
-    faults = Faults(**changes)
-    return PlantSettings(
-        line=line,
-        plc=PlcSettings(watchdog_ms=1000),  # the machine may be busy with something else
-        faults=faults,
-        trigger=ANY,
-        camera=ANY,
-        telemetry="tcp://127.0.0.1:9",
-        modbus_port=0,
-        settle_s=0.2,
-    )
-
-
-def drive(plant: Plant, refused: Set[int] = frozenset(), until: int = 10) -> Sequence[int]:
-    deadline = time.monotonic() + 8
-    with client_of(plant.addresses["modbus"]) as client:
-        gateway = ScriptedGateway(client, refused)
-        while time.monotonic() < deadline:
-            block = gateway.step()
-            if long(block, plc.GATED_W) >= until:
-                return block
-            time.sleep(0.02)
-    raise AssertionError("the plates did not meet the gate in time")
-
-
 def test_permits_open_the_gate_in_real_time() -> None:
     with running(short_run()) as plant:
         block = drive(plant, refused={1004, 1005})
@@ -234,9 +127,9 @@ def test_a_gateway_that_falls_silent_holds_infeed_and_gate() -> None:
     with running(short_run(parts=0)) as plant:
         drive(plant, until=3)
         time.sleep(2.0)  # the watchdog bites, and the stretch from infeed to gate empties
-        good, met = len(plant.world.good), len(plant.world.good) + len(plant.world.reject)
+        good, met = plant.world.good, plant.world.good + plant.world.reject
         time.sleep(0.3)
-        assert len(plant.world.good) + len(plant.world.reject) == met
+        assert plant.world.good + plant.world.reject == met
         assert good >= 3
         assert plant.summary()["escaped_no_permit"] == 0
 
@@ -261,7 +154,7 @@ class DefaultPass(PlcProgram):
 def test_a_plc_that_passes_by_default_is_found_out() -> None:
     with running(short_run(parts=3, line={"interlock": False, "infeed_mm": 50.0}), DefaultPass) as plant:
         deadline = time.monotonic() + 5
-        while len(plant.world.good) < 3 and time.monotonic() < deadline:
+        while plant.world.good < 3 and time.monotonic() < deadline:
             time.sleep(0.02)
         summary = plant.summary()
     assert (summary["good_bin"], summary["escaped_no_permit"], summary["unjudged"]) == (3, 3, 3)
@@ -320,7 +213,36 @@ def test_devices_speak_as_agreed_and_fail_as_told() -> None:
 def test_a_belt_that_stands_delays_and_rejects_nothing() -> None:
     with running(short_run(parts=6, stop_belt={3: 300.0})) as plant:
         drive(plant, until=6)
-        assert len(plant.world.good) == 6
+        assert plant.world.good == 6
+
+
+def test_the_sensor_behind_the_gate_confirms() -> None:
+    with running(short_run(parts=8, line={"confirm_mm": 20.0})) as plant:
+        drive(plant, refused={1003}, until=8)
+        time.sleep(0.3)  # the last one passes the sensor
+        rings = [plant.bank.read(plc.GATE_RING + plc.GATE_SIZE * entry, plc.GATE_SIZE) for entry in range(8)]
+    good, rejected = [plc.ACTION_GOOD, plc.CONFIRMED], [plc.ACTION_REJECTED, plc.CONFIRMED]
+    assert {long(ring, 0): ring[2:] for ring in rings} == {
+        n: rejected if n == 1003 else good for n in range(1001, 1009)
+    }
+
+
+class HoldsCounted(PlcProgram):
+    """Counts the scans in which it holds the belt."""
+
+    holds = 0
+
+    def scan(self, now_ns: int, inputs: Inputs) -> Outputs:
+        outputs = super().scan(now_ns, inputs)
+        self.holds += outputs.belt_stop
+        return outputs
+
+
+def test_a_line_that_stops_for_a_part_without_a_permit_is_reset_and_goes_on() -> None:
+    with running(short_run(parts=6, fail_safe=plc.STOP_LINE), HoldsCounted) as plant:
+        drive(plant, refused={1003}, until=6)
+        assert (plant.world.good, plant.world.reject) == (5, 1)
+        assert 5 <= plant.program.holds <= 20  # about 100 ms
 
 
 def test_telemetry_reaches_the_judge() -> None:
@@ -331,7 +253,7 @@ def test_telemetry_reaches_the_judge() -> None:
     object.__setattr__(settings, "telemetry", f"tcp://127.0.0.1:{port}")
     with running(settings) as plant:
         deadline = time.monotonic() + 5
-        while len(plant.world.reject) < 2 and time.monotonic() < deadline:
+        while plant.world.reject < 2 and time.monotonic() < deadline:
             word = {"part": 1001, "tag": "x", "outcome": "NO_DECISION", "cause": "frame_missing", "rule": ""}
             station.send_multipart([b"part", json.dumps(word | {"disposition": "ACCEPTED"}).encode()])
             station.send_multipart([b"part", b"no json"])

@@ -16,7 +16,7 @@ from edge.core.outcome import Outcome
 from edge.core.part import Part, Trigger, Verdict
 from edge.wire import messages as wire
 from edge.wire.publisher import HELLO_NS, Progress, Publisher
-from edge.wire.sockets import Context, bind, receive
+from edge.wire.sockets import Context, Dealer, bind, receive
 
 PATIENCE_MS = 10_000
 GRANT = wire.Grant(session=41, gateway_session=1, plc_session=2, epoch=3, fence=4, fail_safe="reject", boot_id="other")
@@ -27,7 +27,7 @@ Kind = TypeVar("Kind", bound=wire.Message)
 
 def part(number: int = 5, verdict: Verdict | None = None) -> Part:
     trigger = Trigger(number, count=1000 * number, t0_ns=0)
-    return Part(trigger, "recipe", (0, 1), deadline_ns=0, frame_deadline_ns=0, verdict=verdict)
+    return Part(trigger, "recipe", 0, 0, count=1000 * number, verdict=verdict)
 
 
 PASSED = part(verdict=Verdict(Outcome.PASS, "clean"))
@@ -43,8 +43,9 @@ class Link:
             gateway=GatewayLinkConfig(endpoint=endpoint, heartbeat_ms=50.0, stale_ms=300.0),
         )
         self.router = bind(context, zmq.ROUTER, endpoint)
-        self.publisher = Publisher(self.config, endpoint, "instance", context)
-        assert self.publisher.socket.poll(PATIENCE_MS, zmq.POLLOUT)
+        self.dealer = Dealer(context, endpoint)
+        self.publisher = Publisher(self.config, self.dealer, "instance")
+        assert self.dealer.socket.poll(PATIENCE_MS, zmq.POLLOUT)
         self.now = HELLO_NS
         self.identity = b""
 
@@ -64,7 +65,7 @@ class Link:
 
     def silent(self) -> bool:
         """True if the station has said nothing more: what it says in order would have come before this."""
-        self.publisher.socket.send(wire.encode(wire.Goodbye(session=99)))
+        self.dealer.socket.send(wire.encode(wire.Goodbye(session=99)))
         return self.next(wire.Message) == wire.Goodbye(session=99)
 
     def answer(self, *messages: wire.ToStation | bytes) -> list[wire.ToStation]:
@@ -76,7 +77,7 @@ class Link:
         garbage = sum(isinstance(message, bytes) for message in messages) + 1
         goal, out = self.publisher.errors + garbage, []
         while self.publisher.errors < goal:
-            assert self.publisher.socket.poll(PATIENCE_MS)
+            assert self.dealer.socket.poll(PATIENCE_MS)
             out += self.publisher.receive(self.now)
         return out
 
@@ -92,7 +93,7 @@ def link(tmp_path: Path) -> Iterator[Link]:
     with zmq.Context[zmq.Socket[bytes]]() as context:
         made = Link(tmp_path, context)
         yield made
-        if not made.publisher.socket.closed:
+        if not made.dealer.socket.closed:
             made.publisher.close()
         made.router.close()
 
@@ -185,7 +186,8 @@ def test_a_silent_gateway_loses_the_session(link: Link, after_ns: int, kept: boo
 def test_the_gateways_heartbeat_keeps_the_session_and_garbage_does_not(link: Link) -> None:
     link.grant()
     link.now += STALE_NS
-    assert link.answer(wire.GatewayBeat(beat=1, plc_ok=True, count=0)) == []
+    beat = wire.GatewayBeat(beat=1, plc_ok=True, count=0, mode="auto")
+    assert link.answer(beat) == [beat]
     assert link.tick(STALE_NS)
     link.answer(b"garbage")
     assert not link.tick(1)
@@ -251,7 +253,7 @@ def test_closing_says_goodbye(link: Link) -> None:
 def test_a_message_for_nobody_is_dropped_and_counted(tmp_path: Path) -> None:
     config = StationConfig(recipe=RecipeConfig(rules=(RuleConfig(name="any"),)))
     with zmq.Context[zmq.Socket[bytes]]() as context:
-        publisher = Publisher(config, f"ipc://{tmp_path}/nobody", "instance", context)
+        publisher = Publisher(config, Dealer(context, f"ipc://{tmp_path}/nobody"), "instance")
         for n in range(1, 4):
             assert publisher.tick(n * HELLO_NS, True, PROGRESS)
             assert publisher.dropped == n

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from queue import SimpleQueue
 
 import numpy as np
@@ -14,6 +14,7 @@ from edge.clock import now_ns
 from edge.core.outcome import Outcome
 from edge.core.part import Verdict
 from edge.core.pool import FramePool, Lease, Purpose
+from edge.core.rules import Rule
 from edge.errors import EngineError
 from edge.station import inspection
 from edge.station.inspection import NO_DEADLINE, WARM_UP, Inspected, InspectThread
@@ -29,12 +30,14 @@ class Inspector:
 
     def __init__(self) -> None:
         self.calls = 0
+        self.rules: list[Sequence[Rule]] = []
         self.error: Exception | None = None
         self.may_go = threading.Event()
         self.may_go.set()
 
-    def inspect(self, frame: NDArray[np.uint8]) -> Verdict:
+    def inspect(self, frame: NDArray[np.uint8], rules: Sequence[Rule]) -> Verdict:
         self.calls += 1
+        self.rules.append(rules)
         assert self.may_go.wait(PATIENCE_S)
         if self.error is not None:
             raise self.error
@@ -48,11 +51,11 @@ class Bench:
         self.results: SimpleQueue[Inspected] = SimpleQueue()
         self.thread = InspectThread(self.inspector, self.pool, self.results.put)
 
-    def submit(self, number: int, level: int = 0, deadline_ns: int = NO_DEADLINE) -> Lease:
+    def submit(self, number: int, level: int = 0, deadline_ns: int = NO_DEADLINE, rules: Sequence[Rule] = ()) -> Lease:
         lease = self.pool.lease(Purpose.INSPECTION)
         assert lease is not None
         self.pool.frame(lease).fill(level)
-        self.thread.submit(number, lease, deadline_ns)
+        self.thread.submit(number, lease, deadline_ns, rules)
         return lease
 
     def result(self) -> Inspected:
@@ -107,6 +110,16 @@ def test_verdicts_come_in_order_with_their_numbers_and_leases(bench: Bench) -> N
         Inspected(8, leases[1], REJECT),
         Inspected(9, leases[2], PASS),
     ]
+
+
+def test_each_frame_is_judged_by_the_rules_of_its_own_recipe(bench: Bench) -> None:
+    bench.thread.start()
+    old, new = (Rule("old"),), (Rule("new"),)
+    for number, rules in ((1, old), (2, new), (3, old)):
+        bench.submit(number, rules=rules)
+    for _ in range(3):
+        bench.result()
+    assert bench.inspector.rules[WARM_UP:] == [old, new, old]
 
 
 def test_a_frame_whose_part_is_over_is_not_inspected(bench: Bench) -> None:

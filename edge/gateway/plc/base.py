@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from edge.core.register import Permit
+from edge.core.session import Permit
 from edge.gateway.plc.signals import Control, PlcStatus
 
 

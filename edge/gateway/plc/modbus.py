@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from edge.config import PlcConfig
-from edge.core.register import Permit
+from edge.core.session import Permit
 from edge.errors import MissingExtra, PlcError
 from edge.gateway.plc import signals
 from edge.gateway.plc.base import PlcDriver

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+
+import msgspec
 
 from edge.core.counter import delta
-from edge.core.register import Permit
+from edge.core.session import Permit
 from edge.errors import PlcError
 
 MAP_VERSION = 1
@@ -18,13 +21,16 @@ STATUS_BASE, STATUS_LENGTH = 0, 120
 TRIGGERS_AT, TRIGGERS = 24, 12
 ECHOES_AT, PERMIT_SLOTS = 72, 8
 GATED_AT, GATED = 88, 8
-CONTROL_BASE = 200
+CONTROL_BASE, CONTROL_LENGTH = 200, 14
 PERMIT_BASE, PERMIT_LENGTH = 220, 11
 
 RUNNING, GATEWAY_ALIVE, INFEED_OPEN, BELT_MOVING = 1, 2, 4, 8
+RESET, BIN_FULL, AIR_LOW, EYE_BLOCKED, ENCODER_LOST, LINE_STOPPED, PULSE = 16, 32, 64, 128, 256, 512, 1024
+READY, STOP = 1, 2
 FAIL_SAFE = {"reject": 1, "stop_line": 2}
 RESULT_PASS = 1
-ACTION_GOOD = 1
+ACTION_GOOD, ACTION_REJECTED = 1, 2
+CONFIRMED, CONTRADICTED = 1, 2
 
 ARMED, EXECUTED = 1, 7
 PERMIT_STATUS = {
@@ -42,14 +48,13 @@ PERMIT_STATUS = {
 }
 
 
-@dataclass(frozen=True)
-class PlcStatus:
+class PlcStatus(msgspec.Struct, frozen=True):
     """What the PLC says, from one read.
 
     Attributes:
         parts: (number, latched count) of the last parts up to ``last_part`` that the PLC's eye counted, oldest first.
         echoes: (sequence, status) by permit slot.
-        gated: (number, action) of the last parts that met the gate.
+        gated: (number, action, confirmation) of the last parts that met the gate.
     """
 
     heartbeat: int
@@ -65,21 +70,31 @@ class PlcStatus:
     epoch: int
     parts: tuple[tuple[int, int], ...]
     echoes: tuple[tuple[int, int], ...]
-    gated: tuple[tuple[int, int], ...]
+    gated: tuple[tuple[int, int, int], ...]
 
 
 @dataclass(frozen=True)
 class Control:
-    """What the gateway tells the PLC with every heartbeat."""
+    """What the gateway tells the PLC with every heartbeat.
+
+    Attributes:
+        ready: parts may be let in.
+        stop: the belt must stand.
+        output: of the `pulse` signal; on means PASS, where the gate rests in reject.
+        plc_session: to which all this is said; a PLC that has restarted since ignores it.
+    """
 
     heartbeat: int
     ready: bool
+    stop: bool
     gateway_session: int
     station_session: int
     fence: int
     recipe: int
     epoch: int
     fail_safe: str
+    output: bool
+    plc_session: int
 
 
 def words(value: int) -> list[int]:
@@ -106,14 +121,7 @@ def parse_status(registers: Sequence[int]) -> PlcStatus:
     def wide(at: int) -> int:
         return (registers[at] << 16) | registers[at + 1]
 
-    echoes = tuple((registers[at], registers[at + 1]) for at in range(ECHOES_AT, ECHOES_AT + 2 * PERMIT_SLOTS, 2))
-    if unknown := [status for _, status in echoes if status not in PERMIT_STATUS]:
-        raise PlcError(
-            f"The PLC echoes permit status {unknown[0]}, which the map does not know.", "see docs/signal.md."
-        )
     last_part = wide(8)
-    parts = [(wide(at), wide(at + 2)) for at in range(TRIGGERS_AT, TRIGGERS_AT + 4 * TRIGGERS, 4)]
-    known = [part for part in parts if -TRIGGERS < delta(part[0], last_part) <= 0]
     return PlcStatus(
         heartbeat=registers[1],
         flags=registers[2],
@@ -126,24 +134,50 @@ def parse_status(registers: Sequence[int]) -> PlcStatus:
         fence=wide(14),
         recipe=registers[16],
         epoch=registers[17],
-        parts=tuple(sorted(known, key=lambda part: delta(part[0], last_part))),
-        echoes=echoes,
-        gated=tuple((wide(at), registers[at + 2]) for at in range(GATED_AT, GATED_AT + 4 * GATED, 4)),
+        parts=_parts(tuple(registers[TRIGGERS_AT : TRIGGERS_AT + 4 * TRIGGERS]), last_part),
+        echoes=_echoes(tuple(registers[ECHOES_AT : ECHOES_AT + 2 * PERMIT_SLOTS])),
+        gated=_gated(tuple(registers[GATED_AT : GATED_AT + 4 * GATED])),
     )
+
+
+# Most reads find the rings as the read before did, so the last few answers are kept.
+
+
+@lru_cache(maxsize=4)
+def _parts(ring: tuple[int, ...], last_part: int) -> tuple[tuple[int, int], ...]:
+    entries = [(ring[at] << 16 | ring[at + 1], ring[at + 2] << 16 | ring[at + 3]) for at in range(0, 4 * TRIGGERS, 4)]
+    known = [part for part in entries if -TRIGGERS < delta(part[0], last_part) <= 0]
+    return tuple(sorted(known, key=lambda part: delta(part[0], last_part)))
+
+
+@lru_cache(maxsize=4)
+def _echoes(ring: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    echoes = tuple(zip(ring[::2], ring[1::2], strict=True))
+    if unknown := [status for _, status in echoes if status not in PERMIT_STATUS]:
+        raise PlcError(
+            f"The PLC echoes permit status {unknown[0]}, which the map does not know.", "see docs/signal.md."
+        )
+    return echoes
+
+
+@lru_cache(maxsize=4)
+def _gated(ring: tuple[int, ...]) -> tuple[tuple[int, int, int], ...]:
+    return tuple((ring[at] << 16 | ring[at + 1], ring[at + 2], ring[at + 3]) for at in range(0, 4 * GATED, 4))
 
 
 def control_words(control: Control) -> list[int]:
     """Return the control block, for ``CONTROL_BASE``."""
     return [
         control.heartbeat & 0xFFFF,
-        int(control.ready),
+        READY * control.ready | STOP * control.stop,
         *words(control.gateway_session),
         *words(control.station_session),
         *words(control.fence),
         control.recipe,
         control.epoch,
         FAIL_SAFE[control.fail_safe],
-        0,
+        int(control.output),
+        *words(control.plc_session),
     ]
 
 

@@ -1,0 +1,53 @@
+"""Configuration: one frozen typed tree, read once.  Ranges in the types, units in the names, unknown keys refused."""
+
+from edge.config.gateway import GatewayConfig, GuardConfig, PlcConfig, PulseConfig, Reaction
+from edge.config.line import (
+    ActuatorConfig,
+    Color,
+    ControlConfig,
+    FailSafe,
+    LineConfig,
+    PlcTimingConfig,
+    TelemetryConfig,
+)
+from edge.config.load import load, load_any, parse
+from edge.config.station import (
+    CameraConfig,
+    GatewayLinkConfig,
+    LimitsConfig,
+    ModelConfig,
+    PositionConfig,
+    RecipeConfig,
+    RecipeFile,
+    RuleConfig,
+    StationConfig,
+    TriggerConfig,
+)
+
+__all__ = [
+    "ActuatorConfig",
+    "CameraConfig",
+    "Color",
+    "ControlConfig",
+    "FailSafe",
+    "GatewayConfig",
+    "GatewayLinkConfig",
+    "GuardConfig",
+    "LimitsConfig",
+    "LineConfig",
+    "ModelConfig",
+    "PlcConfig",
+    "PlcTimingConfig",
+    "PositionConfig",
+    "PulseConfig",
+    "Reaction",
+    "RecipeConfig",
+    "RecipeFile",
+    "RuleConfig",
+    "StationConfig",
+    "TelemetryConfig",
+    "TriggerConfig",
+    "load",
+    "load_any",
+    "parse",
+]

@@ -1,0 +1,101 @@
+"""What station and gateway share: types, the belt, the gate, times, and where they publish and are commanded."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+Endpoint = Annotated[str, Field(pattern=r"^(ipc:///?.+|tcp://[^:]+:\d{1,5}|tcp://\[[0-9a-fA-F:]+\]:\d{1,5})$")]
+Priority = Annotated[int, Field(ge=0, le=80)]
+"""Of SCHED_FIFO; 0 leaves the process as it is.  Without the right to it, a warning and an ordinary process."""
+
+FailSafe = Literal["reject", "stop_line"]
+Color = Literal["mono8", "bgr8", "rgb8"]
+
+
+class Section(BaseModel):
+    """A section: unknown keys are refused, and nothing changes once it is read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class LineConfig(Section):
+    """The belt.  Station, gateway and PLC must mean the same line, so its digest travels with every session."""
+
+    pitch_min_mm: Positive = 100.0
+    part_length_min_mm: Positive = 60.0
+    part_length_max_mm: Positive = 60.0
+    speed_min_mm_s: Positive = 1000.0
+    speed_max_mm_s: Positive = 1000.0
+    trigger_to_gate_mm: Positive = 500.0
+    counts_per_mm: Positive = 10.0
+    eye_scatter_ms: NotNegative = 0.5
+    slip_mm: NotNegative = 1.0
+    backlash_mm: NotNegative = 2.0
+    """How far the belt may run backwards without any part meeting the eye again."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> LineConfig:
+        if self.speed_min_mm_s > self.speed_max_mm_s:
+            raise ValueError(f"speed_min_mm_s {self.speed_min_mm_s} exceeds speed_max_mm_s {self.speed_max_mm_s}")
+        if self.part_length_min_mm > self.part_length_max_mm:
+            raise ValueError(
+                f"part_length_min_mm {self.part_length_min_mm} exceeds part_length_max_mm {self.part_length_max_mm}"
+            )
+        if self.part_length_max_mm >= self.pitch_min_mm:
+            raise ValueError(
+                f"part_length_max_mm {self.part_length_max_mm} leaves no gap within pitch_min_mm {self.pitch_min_mm}"
+            )
+        if self.backlash_mm >= self.pitch_min_mm / 2:
+            raise ValueError(f"backlash_mm {self.backlash_mm} must be below half of pitch_min_mm {self.pitch_min_mm}")
+        return self
+
+    def digest(self) -> str:
+        """Return a short fingerprint of the line's numbers."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:16]
+
+
+class ActuatorConfig(Section):
+    """The device at the gate.  Which fields count depends on ``kind``; see ARCHITECTURE.md and `edge check`."""
+
+    kind: Literal["blow_off", "diverter", "stop"] = "diverter"
+    response_max_ms: NotNegative = 10.0
+    response_scatter_ms: NotNegative = 2.0
+    pulse_ms: NotNegative = 70.0
+    nozzle_mm: NotNegative = 10.0
+    cover_mm: NotNegative = 20.0
+    blade_mm: NotNegative = 0.0
+    move_ms: NotNegative = 10.0
+    deceleration_mm_s2: Positive = 2000.0
+    switch_off_ms: NotNegative = 10.0
+    deenergised_state: Literal["reject", "pass"] = "reject"
+    max_energised_ms: NotNegative = 0.0
+    """0: the output may stay on for as long as windows follow each other."""
+
+
+class PlcTimingConfig(Section):
+    """How long a permit takes from the gateway to the output."""
+
+    scan_ms: Positive = 10.0
+    output_ms: NotNegative = 2.0
+    write_ms: NotNegative = 8.0
+    margin_ms: NotNegative = 5.0
+    link_ms: NotNegative = 2.0
+
+
+class TelemetryConfig(Section):
+    """Where counters and part records are published."""
+
+    endpoint: Endpoint = "tcp://127.0.0.1:5573"
+
+
+class ControlConfig(Section):
+    """The control socket: a Unix socket whose file permissions say who may command.  Each command is recorded."""
+
+    path: str | None = None
+    mode: Annotated[str, Field(pattern=r"^0?[0-7]{3}$")] = "0600"
+    record: str | None = None

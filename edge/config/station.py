@@ -1,0 +1,180 @@
+"""`station.toml`."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from edge.config.line import (
+    ActuatorConfig,
+    Color,
+    ControlConfig,
+    Endpoint,
+    FailSafe,
+    LineConfig,
+    NotNegative,
+    PlcTimingConfig,
+    Positive,
+    Priority,
+    Section,
+    TelemetryConfig,
+)
+
+
+class CameraConfig(Section):
+    """Where frames come from."""
+
+    kind: Literal["plant", "folder", "video"] = "plant"
+    endpoint: Endpoint = "tcp://127.0.0.1:5572"
+    source: str = ""
+    width: Annotated[int, Field(ge=16, le=16384)] = 640
+    height: Annotated[int, Field(ge=16, le=16384)] = 512
+    color: Color = "mono8"
+    silent_ms: Annotated[float, Field(gt=0, le=1000)] = 1000.0
+    window_early_ms: NotNegative = 1.0
+    window_late_ms: Positive = 25.0
+    loop: bool = False
+    sync_pairs: Annotated[int, Field(ge=1, le=16)] = 1
+    """Agreeing pairs before the offset of the counters is trusted: 1 where the camera stamps its exposures on this
+    host's clock, 3 or more where only the arrival of a frame is known."""
+
+    @model_validator(mode="after")
+    def _source_given(self) -> CameraConfig:
+        if self.kind != "plant" and not self.source:
+            raise ValueError(f"kind {self.kind!r} needs source (a folder, a file, or a device number)")
+        return self
+
+
+class TriggerConfig(Section):
+    """Where part edges come from: the plant's eye, or a timer for benches without a line."""
+
+    kind: Literal["plant", "timer"] = "plant"
+    endpoint: Endpoint = "tcp://127.0.0.1:5571"
+    period_ms: Positive = 100.0
+
+
+class ModelConfig(Section):
+    """Which package decides, on what.  ``auto`` picks among what the package's manifest qualifies."""
+
+    package: str = "models/sim-strip"
+    engine: Literal["auto", "onnxruntime", "openvino", "null"] = "auto"
+    precision: Literal["auto", "fp32", "fp16", "bf16", "int8"] = "auto"
+    threads: Annotated[int, Field(ge=1, le=64)] = 1
+    null_ms: NotNegative = 5.0
+
+
+class RuleConfig(Section):
+    """A condition that rejects.  AND within a rule, OR across rules.  Bounds are inclusive, pixels are the frame's."""
+
+    name: Annotated[str, Field(min_length=1)]
+    classes: tuple[str, ...] = ()
+    min_score: Annotated[float, Field(gt=0, le=1)] = 0.5
+    min_area_px: NotNegative = 0.0
+    min_longer_side_px: NotNegative = 0.0
+
+
+class RecipeConfig(Section):
+    """What makes a part bad."""
+
+    name: Annotated[str, Field(min_length=1)] = "default"
+    rules: tuple[RuleConfig, ...] = Field(min_length=1)
+
+    def number(self) -> int:
+        """Return the 16-bit number under which PLC and gateway echo this recipe (never 0)."""
+        digest = hashlib.sha256(self.model_dump_json().encode()).digest()
+        return int.from_bytes(digest[:2], "big") or 1
+
+
+class LimitsConfig(Section):
+    """Bounds of the station's own resources and patience."""
+
+    ceiling_ms: Annotated[float, Field(gt=0, le=10_000)] = 100.0
+    frame_timeout_ms: Positive = 60.0
+    open_parts: Annotated[int, Field(ge=1, le=4096)] = 64
+    pool_slots: Annotated[int, Field(ge=3, le=256)] = 12
+    hang_ms: Positive = 3000.0
+
+
+class GatewayLinkConfig(Section):
+    """The station's view of the gateway.  Without an endpoint the station only inspects: nothing is permitted."""
+
+    endpoint: Endpoint | None = "ipc:///tmp/edge-gateway"
+    fail_safe: FailSafe = "reject"
+    heartbeat_ms: Annotated[float, Field(ge=1, le=1000)] = 50.0
+    stale_ms: Annotated[float, Field(ge=10, le=10_000)] = 300.0
+
+
+class PositionConfig(Section):
+    """Where a part's count comes from, by which the gateway tells it apart from its neighbours."""
+
+    source: Literal["eye", "plc", "camera", "time"] = "eye"
+    """``eye``: latched with the trigger.  ``plc``: the PLC's, told by the gateway.  ``camera``: with each frame.
+    ``time``: no encoder; a belt of one speed, timed by the monotonic clock of one host."""
+    camera_offset_mm: NotNegative = 0.0
+    """Belt travel between a part's edge and the exposure, for ``camera``."""
+
+
+class StationConfig(Section):
+    """`station.toml`."""
+
+    name: Annotated[str, Field(min_length=1)] = "station-1"
+    lane: Annotated[int, Field(ge=0, le=255)] = 0
+    realtime_priority: Priority = 20
+    line: LineConfig = LineConfig()
+    actuator: ActuatorConfig = ActuatorConfig()
+    plc_timing: PlcTimingConfig = PlcTimingConfig()
+    camera: CameraConfig = CameraConfig()
+    trigger: TriggerConfig = TriggerConfig()
+    position: PositionConfig = PositionConfig()
+    model: ModelConfig = ModelConfig()
+    recipe: RecipeConfig
+    limits: LimitsConfig = LimitsConfig()
+    gateway: GatewayLinkConfig = GatewayLinkConfig()
+    control: ControlConfig = ControlConfig()
+    telemetry: TelemetryConfig = TelemetryConfig()
+
+    @model_validator(mode="after")
+    def _somebody_tells_the_position(self) -> StationConfig:
+        source, line = self.position.source, self.line
+        if source == "time" and line.speed_min_mm_s != line.speed_max_mm_s:
+            raise ValueError(
+                f"position.source 'time' needs a belt of one speed, and line.speed_min_mm_s {line.speed_min_mm_s:g} is "
+                f"not line.speed_max_mm_s {line.speed_max_mm_s:g}"
+            )
+        if source == "plc" and self.gateway.endpoint is None:
+            raise ValueError("position.source 'plc' needs gateway.endpoint: the gateway tells what the PLC counted")
+        if source == "camera" and self.camera.kind != "plant":
+            raise ValueError(f"position.source 'camera' needs counts, which camera.kind {self.camera.kind!r} has not")
+        return self
+
+    @model_validator(mode="after")
+    def _patience(self) -> StationConfig:
+        if self.limits.hang_ms <= self.limits.ceiling_ms:
+            raise ValueError(
+                f"limits.hang_ms {self.limits.hang_ms:g} must exceed limits.ceiling_ms {self.limits.ceiling_ms:g}"
+            )
+        if 3 * self.gateway.heartbeat_ms > self.gateway.stale_ms:
+            raise ValueError(
+                f"gateway.heartbeat_ms {self.gateway.heartbeat_ms:g} must be at most a third of "
+                f"gateway.stale_ms {self.gateway.stale_ms:g}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _window_within_period(self) -> StationConfig:
+        period_ms = 1000 * self.line.pitch_min_mm / self.line.speed_max_mm_s
+        window_ms = self.camera.window_early_ms + self.camera.window_late_ms
+        if window_ms >= period_ms:
+            raise ValueError(
+                f"camera.window_early_ms + window_late_ms is a window of {window_ms:g} ms, and must be shorter than "
+                f"the period of {period_ms:g} ms, or a frame fits two parts"
+            )
+        return self
+
+
+class RecipeFile(Section):
+    """A file that holds a recipe alone, for a change at runtime: the `[recipe]` of a `station.toml`."""
+
+    recipe: RecipeConfig

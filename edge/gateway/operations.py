@@ -1,0 +1,135 @@
+"""How the lane is run: its mode, its alarms, and what a person commands.  It decides on no part."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from edge.config import GatewayConfig
+from edge.core.alarms import ALARMS
+from edge.core.guard import Conditions, Guard, alarms
+from edge.core.modes import Mode
+from edge.core.register import Register
+from edge.gateway.plc.signals import (
+    ACTION_GOOD,
+    AIR_LOW,
+    BELT_MOVING,
+    BIN_FULL,
+    CONFIRMED,
+    ENCODER_LOST,
+    EYE_BLOCKED,
+    RESET,
+    PlcStatus,
+)
+
+_log = logging.getLogger(__name__)
+
+
+class Operations:
+    """Mode and alarms of one lane.
+
+    Args:
+        config: of the gateway.
+        changed: told of mode and alarms whenever they change, so that they outlive this process.
+
+    Attributes:
+        mode: the present one.
+        alarms, guard: what stands, and what raises it.
+    """
+
+    def __init__(self, config: GatewayConfig, changed: Callable[[dict[str, Any]], None]) -> None:
+        self._accept_escapes = config.accept_escapes
+        self._changed = changed
+        self.mode = Mode.AUTO
+        self.alarms = alarms(config.guard)
+        self.guard = Guard(config.guard, config.line, self.alarms)
+        self._crowded = 0
+        self._reset_held = True  # a button that is held while the process starts resets nothing
+        self._told: dict[str, Any] = {}
+        self._seen: tuple[int, Mode] | None = None
+        self._count: int | None = None
+        self._gated: tuple[tuple[int, int, int], ...] = ()
+        if config.actuator.deenergised_state == "pass":
+            self.alarms.condition("accept_escapes", True)
+
+    @property
+    def withheld(self) -> bool:
+        """True while no PASS may lead to a permit."""
+        return self.mode is not Mode.AUTO or self.alarms.rejects
+
+    @property
+    def feeds(self) -> bool:
+        """True while parts may be let in."""
+        return self.mode.feeds and not self.alarms.stops
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up mode and latched alarms where an earlier process left them: only a reset clears those."""
+        mode = Mode(state["mode"])
+        if mode is not Mode.BYPASS:  # nobody's parts pass uninspected because a process was restarted
+            self.mode = mode
+        for name in ALARMS.keys() & state["alarms"]:  # another version may have had others
+            self.alarms.happened(name, "Since before the restart.")
+
+    def watch(self, status: PlcStatus, register: Register, now_ns: int) -> str:
+        """Follow what the PLC and the register say.  Return why everything must begin anew, or ""."""
+        flags, guard, latched = status.flags, self.guard, False
+        # Else nothing can have come up, and nothing stands that could have ended.
+        if (flags, self.mode) != self._seen or status.count == self._count or self.alarms.standing:
+            latched = guard.conditions(self._conditions(status), now_ns)
+        self._seen, self._count = (flags, self.mode), status.count
+        for _, how in register.take_ended():
+            latched |= guard.ended(how)
+        if (crowded := register.counts.crowded - self._crowded) > 0:
+            self._crowded += crowded
+            latched |= guard.crowded(crowded)
+        if status.gated is not self._gated:  # equal rings are one object, see ``signals``
+            self._gated = status.gated
+            for number, action, confirmation in status.gated:
+                if confirmation:
+                    latched |= guard.confirmation(number, action == ACTION_GOOD, confirmation == CONFIRMED)
+        if flags & RESET and not self._reset_held:
+            self.reset("the PLC")
+        self._reset_held = bool(flags & RESET)
+        self._tell()
+        return "; ".join(self.alarms.standing.values()) if latched else ""
+
+    def _conditions(self, status: PlcStatus) -> Conditions:
+        flags = status.flags
+        return Conditions(
+            bin_full=bool(flags & BIN_FULL),
+            air_low=bool(flags & AIR_LOW),
+            eye_blocked=bool(flags & EYE_BLOCKED),
+            encoder_lost=bool(flags & ENCODER_LOST) and self.mode is not Mode.JOG,
+            belt_moving=bool(flags & BELT_MOVING),
+            count=status.count,
+        )
+
+    def set_mode(self, name: str) -> tuple[bool, str]:
+        """Change the mode.  Return whether it was done, and what to say of it."""
+        try:
+            mode = Mode(name)
+        except ValueError:
+            return False, f"There is no mode {name!r}; there are {', '.join(m.value for m in Mode)}."
+        if mode is Mode.BYPASS and not self._accept_escapes:
+            return False, "Mode bypass lets parts through uninspected, and accept_escapes = false forbids that."
+        self.mode = mode
+        self.alarms.condition("bypass", mode is Mode.BYPASS)
+        _log.warning("Mode %s: %s.", mode.value, mode.text)
+        self._tell()
+        return True, f"Mode {mode.value}: {mode.text}."
+
+    def reset(self, who: str) -> str:
+        """Clear the alarms whose condition has ended; return what to say of it."""
+        cleared = self.alarms.reset()
+        self.guard.reset()
+        _log.warning("Reset by %s: cleared %s.", who, ", ".join(cleared) or "nothing")
+        self._tell()
+        stands = ", ".join(self.alarms.standing) or "nothing"
+        return f"Cleared {', '.join(cleared) or 'nothing'}; {stands} still stands."
+
+    def _tell(self) -> None:
+        state = {"mode": self.mode.value, "alarms": self.alarms.latched}
+        if state != self._told:
+            self._told = state
+            self._changed(state)

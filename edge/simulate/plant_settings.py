@@ -1,0 +1,55 @@
+"""What one run of the plant is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edge.simulate.devices import MONO8, Faults, FolderScene, Scene, SurfaceScene
+from edge.simulate.plc_io import PlcSettings
+from edge.simulate.surface import Surface
+from edge.simulate.world import Line
+
+
+@dataclass(frozen=True)
+class PlantSettings:
+    """Everything about one run.
+
+    Attributes:
+        line: geometry and timing; ``line.parts`` plates end the run.
+        plc: the PLC's settings; geometry is taken from ``line``.
+        camera_start: the camera's counter at the first frame, 32 bit.
+        size: (width, height) of rendered frames, px.
+        color: ``mono8`` or ``bgr8``.
+        images: a folder of pictures to show instead of rendered steel.
+        surface_seed, defect_rate: of the rendered steel.
+        trigger, camera: endpoints to bind.
+        telemetry: the station's endpoint to listen to.
+        modbus_host, modbus_port: of the PLC.
+        reset_s: how long after the PLC has stopped the belt the operator presses reset.
+        settle_s: wait after the last plate.
+    """
+
+    line: Line = field(default_factory=lambda: Line(parts=100))
+    plc: PlcSettings = field(default_factory=PlcSettings)
+    faults: Faults = field(default_factory=Faults)
+    camera_start: int = 77
+    size: tuple[int, int] = (640, 512)
+    color: str = MONO8
+    images: Path | None = None
+    surface_seed: int = 7
+    defect_rate: float = 0.3
+    trigger: str = "tcp://127.0.0.1:5571"
+    camera: str = "tcp://127.0.0.1:5572"
+    telemetry: str = "tcp://127.0.0.1:5573"
+    modbus_host: str = "127.0.0.1"
+    modbus_port: int = 5020
+    reset_s: float = 2.0
+    settle_s: float = 1.5
+
+    def scene(self) -> Scene:
+        """Build where images come from."""
+        if self.images is not None:
+            return FolderScene(self.images, self.color)
+        width, height = self.size
+        return SurfaceScene(Surface(width, height, self.surface_seed, self.defect_rate), self.size, self.color)

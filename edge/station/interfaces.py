@@ -1,0 +1,69 @@
+"""What the station's loop needs around it: events, inspection and reports.  Threads and sockets lie behind these."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from edge.capture.events import CaptureEvent, TriggerEvent
+from edge.core.part import Part
+from edge.core.pool import Lease
+from edge.core.rules import Rule
+from edge.station.inspection import Inspected
+from edge.station.orders import Order
+from edge.wire import messages as wire
+
+StationEvent = CaptureEvent | TriggerEvent | Inspected | Order
+
+
+class Inbox(Protocol):
+    """Where capture, trigger and inspection leave what happened."""
+
+    def take(self) -> list[StationEvent]:
+        """Return all events, oldest first."""
+
+
+class Inspection(Protocol):
+    """Turns submitted frames into ``Inspected`` events."""
+
+    def submit(self, number: int, lease: Lease, deadline_ns: int, rules: tuple[Rule, ...]) -> None:
+        """Queue the frame in ``lease`` for part ``number``, to be judged by ``rules``.  Never waits."""
+
+    def hung(self, before_ns: int) -> bool:
+        """True while an inspection runs that began before ``before_ns``."""
+
+
+class Reports(Protocol):
+    """Takes what the station says of itself.
+
+    Attributes:
+        frames: that arrived, with or without pixels; the station counts here.
+    """
+
+    frames: int
+
+    def lost(self, cause: str, frames: int = 1) -> None:
+        """Count frames that were lost or could not be used."""
+
+    def concluded(self, part: Part, session: int) -> None:
+        """Take a closed part, once; ``session`` is the one whose acknowledgement is to come, 0 where none will."""
+
+    def acknowledged(self, ack: wire.Ack, t4_ns: int) -> None:
+        """Take the gateway's answer to a verdict."""
+
+    def executed(self) -> None:
+        """Count a part for which the PLC opened the gate."""
+
+    def recipe_changed(self, name: str) -> None:
+        """Note the recipe by which parts are judged from now on."""
+
+    def tick(self, now: int, state: tuple[str, str]) -> None:
+        """Publish what is due; ``state`` is the station's, and its reason in words."""
+
+    def next_ns(self) -> int:
+        """Return when ``tick`` next has something to do."""
+
+    def flush(self) -> None:
+        """Publish all that waits."""
+
+    def close(self) -> None:
+        """Flush, and give sockets and files back."""

@@ -1,0 +1,64 @@
+"""Commands to the station from its control socket.
+
+What waits for a disk is done in the control thread; the signal thread gets an order that it can carry out at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.config import RecipeConfig, RecipeFile, load
+from edge.errors import ConfigError, EdgeError
+from edge.wire.control import Command
+
+
+@dataclass(frozen=True)
+class Order:
+    """A command, with the recipe that it names where it names one."""
+
+    command: Command
+    recipe: RecipeConfig | None = None
+
+    def carry_out(self, change: Callable[[RecipeConfig], None], state: Callable[[], tuple[str, str]]) -> None:
+        """Do it, in the signal thread, and answer.
+
+        Args:
+            change: changes the recipe, or raises ``ConfigError``.
+            state: says how the station is, and why.
+        """
+        if not self.command.take():
+            return
+        if self.recipe is None:
+            self.command.answer(True, " ".join(state()).strip())
+            return
+        try:
+            change(self.recipe)
+        except ConfigError as error:
+            self.command.answer(False, error.problem, remedy=error.remedy)
+        else:
+            self.command.answer(True, f"Parts triggered from now on are judged by recipe {self.recipe.name}.")
+
+
+def receiver(post: Callable[[Order], None]) -> Callable[[Command], None]:
+    """Return what takes commands in the control thread and posts what the signal thread has to do.
+
+    ``recipe`` with the argument ``path``: a TOML file with a ``[recipe]``.  ``status``: nothing else.
+    """
+
+    def receive(command: Command) -> None:
+        path = command.arguments.get("path")
+        if command.name == "status":
+            post(Order(command))
+        elif command.name == "recipe" and isinstance(path, str):
+            try:
+                recipe = load(Path(path), RecipeFile).recipe
+            except EdgeError as error:
+                command.answer(False, error.problem, remedy=error.remedy)
+                return
+            post(Order(command, recipe))
+        else:
+            command.answer(False, f"A station knows no command {command.name!r} with these arguments: recipe, status.")
+
+    return receive

@@ -1,0 +1,106 @@
+"""The gateway's transport over real sockets."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import zmq
+
+from edge import config as cfg
+from edge.errors import PortBusy
+from edge.gateway.run import assemble, gateway, make_driver
+from edge.gateway.transport import Router
+from edge.wire import messages as wire
+from edge.wire.sockets import Context, connect, receive
+from tests.support_gateway import HELLO, Clock, Plc
+
+PATIENCE_MS = 10_000
+
+
+@pytest.fixture
+def context() -> Iterator[Context]:
+    with zmq.Context[zmq.Socket[bytes]]() as made:
+        yield made
+
+
+@pytest.fixture
+def router(context: Context, tmp_path: Path) -> Iterator[Router]:
+    made = Router(context, f"ipc://{tmp_path}/g", f"ipc://{tmp_path}/t")
+    yield made
+    made.close()
+
+
+def test_a_station_is_heard_and_answered_and_one_that_is_not_there_is_told_apart(
+    context: Context, router: Router, tmp_path: Path
+) -> None:
+    assert router.receive() is None
+    with connect(context, zmq.DEALER, f"ipc://{tmp_path}/g") as station:
+        assert station.poll(PATIENCE_MS, zmq.POLLOUT)
+        station.send(b"hello")
+        router.wait(PATIENCE_MS)
+        frames = router.receive()
+        assert frames is not None
+        identity, data = frames
+        assert (data, router.receive()) == (b"hello", None)
+        assert router.send(identity, b"answer")
+        assert station.poll(PATIENCE_MS)
+        assert receive(station) == [b"answer"]
+    assert not router.send(b"nobody", b"answer")
+
+
+def test_what_is_published_reaches_who_listens(context: Context, router: Router, tmp_path: Path) -> None:
+    with connect(context, zmq.SUB, f"ipc://{tmp_path}/t") as listener:
+        for _ in range(PATIENCE_MS // 10):
+            router.publish(b"gateway", b"state")
+            if listener.poll(10):
+                break
+        assert listener.recv_multipart() == [b"gateway", b"state"]
+
+
+@pytest.mark.parametrize("taken", ["g", "t"])
+def test_a_taken_endpoint_is_named_and_nothing_is_left_open(context: Context, taken: str) -> None:
+    with ExitStack() as stack:
+        listeners = {name: stack.enter_context(socket.create_server(("127.0.0.1", 0))) for name in "gt"}
+        ports = {name: listener.getsockname()[1] for name, listener in listeners.items()}
+        listeners["t" if taken == "g" else "g"].close()
+        with pytest.raises(PortBusy, match=str(ports[taken])):
+            Router(context, *(f"tcp://127.0.0.1:{ports[name]}" for name in "gt"))
+    # The fixture's context would wait for ever on a socket that was left open.
+
+
+def test_a_session_over_real_sockets(context: Context, router: Router, tmp_path: Path) -> None:
+    clock = Clock()
+    made = assemble(cfg.GatewayConfig(), Plc(clock), router, clock=clock)
+    with connect(context, zmq.DEALER, f"ipc://{tmp_path}/g") as station:
+        for _ in range(20):
+            clock.ns += 10_000_000
+            made.work()
+        assert station.poll(PATIENCE_MS, zmq.POLLOUT)
+        station.send(wire.encode(HELLO))
+        router.wait(PATIENCE_MS)
+        made.work()
+        answers = []
+        while not any(isinstance(a, wire.Grant) for a in answers):
+            assert station.poll(PATIENCE_MS)
+            answers.append(wire.decode_to_station(station.recv()))
+    assert made.status().station == "s"
+
+
+def test_a_gateway_is_built_from_its_configuration_and_closed(tmp_path: Path) -> None:
+    config = cfg.GatewayConfig(
+        bind=f"ipc://{tmp_path}/g",
+        telemetry=cfg.TelemetryConfig(endpoint=f"ipc://{tmp_path}/t"),
+        control=cfg.ControlConfig(path=f"{tmp_path}/control", record=f"{tmp_path}/record.jsonl"),
+        plc=cfg.PlcConfig(port=9, timeout_ms=20),
+    )
+    for mode in ("inspect-only", "purge", "purge"):
+        with gateway(config) as made:
+            before = made.status().mode
+            made.turn()
+            made.set_mode(mode)
+    assert before == "purge", "a mode outlives the process"
+    make_driver(config).close()

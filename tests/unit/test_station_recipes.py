@@ -1,0 +1,112 @@
+"""A change of recipe at runtime: which parts it concerns, and who is told."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge import config as cfg
+from edge.clock import NS_PER_MS
+from edge.errors import ConfigError
+from edge.station.recipes import Recipes
+from edge.wire import messages as wire
+from tests.support_station import UNKNOWN_CLASS, Rig, rules
+
+STRICTER = cfg.RecipeConfig(name="second", rules=(cfg.RuleConfig(name="any", min_score=0.25),))
+
+
+def rig() -> Rig:
+    return Rig().grant()
+
+
+def test_parts_triggered_before_a_change_keep_their_recipe() -> None:
+    made = rig()
+    made.post(made.edge(1))
+    made.post(made.frame(1))
+    before = made.now + 30 * NS_PER_MS
+    made.now = before + 1
+    made.station.change_recipe(STRICTER)
+    made.now += 50 * NS_PER_MS
+    made.post(made.edge(2, t0_ns=before))  # triggered before the change, and told after it
+    made.post(made.frame(2, exposed_ns=before))
+    made.now += NS_PER_MS
+    made.post(made.edge(3))
+    made.post(made.frame(3))
+    assert {n: job[2] for n, job in made.engine.jobs.items()} == {
+        1: rules(made.config.recipe), 2: rules(made.config.recipe), 3: rules(STRICTER)
+    }  # fmt: skip
+    for number in (1, 2, 3):
+        made.decide(number)
+    assert [made.reports.parts[n].recipe for n in (1, 2, 3)] == ["first", "first", "second"]
+    assert made.reports.recipe == "second"
+
+
+def test_a_change_is_told_under_the_session_and_with_the_next_hello() -> None:
+    made = rig()
+    made.station.change_recipe(STRICTER)
+    assert made.heard() == [wire.Recipe(session=1, recipe="second", recipe_number=STRICTER.number())]
+    made.say(wire.Revoke(session=1, reason="test"))
+    made.wait_ms(200.0)
+    hellos = [message for message in made.heard() if isinstance(message, wire.Hello)]
+    assert {(hello.recipe, hello.recipe_number) for hello in hellos} == {("second", STRICTER.number())}
+
+
+def test_a_change_without_room_to_tell_it_is_told_later() -> None:
+    made = rig()
+    made.gateway.room = 0
+    made.station.change_recipe(STRICTER)
+    made.gateway.room = 5
+    made.beat(0)
+    made.station.work()
+    told = [message for message in made.heard() if isinstance(message, wire.Recipe)]
+    assert [message.recipe for message in told] == ["second"]
+
+
+def test_a_change_without_a_session_is_told_when_one_was_asked_for_before_it() -> None:
+    made = Rig()
+    made.station.work()
+    assert isinstance(made.heard()[0], wire.Hello)
+    made.station.change_recipe(STRICTER)
+    made.session = 1
+    made.say(wire.Grant(session=1, gateway_session=1, plc_session=1, epoch=0, fence=0, fail_safe="reject", boot_id=""))
+    assert [message.recipe for message in made.heard() if isinstance(message, wire.Recipe)] == ["second"]
+
+
+def test_a_recipe_that_the_model_cannot_serve_changes_nothing() -> None:
+    made = rig()
+    with pytest.raises(ConfigError, match=UNKNOWN_CLASS):
+        made.station.change_recipe(cfg.RecipeConfig(rules=(cfg.RuleConfig(name="dents", classes=(UNKNOWN_CLASS,)),)))
+    assert made.heard() == []
+    made.part(1)
+    assert made.reports.parts[1].recipe == "first"
+    with pytest.raises(ConfigError, match=UNKNOWN_CLASS):
+        Rig(recipe={"rules": [{"name": "dents", "classes": [UNKNOWN_CLASS]}]})
+
+
+def test_recipes_are_kept_as_long_as_parts_of_theirs_can_be_open() -> None:
+    recipes = Recipes("0", (), 100)
+    for now in (10, 20, 60):
+        recipes.change(str(now), (), now)
+    assert [recipes.at(t0).name for t0 in (-5, 9, 10, 19, 20, 59, 60, 1000)] == [
+        "0",
+        "0",
+        "10",
+        "10",
+        "20",
+        "20",
+        "60",
+        "60",
+    ]
+    recipes.change("130", (), 130)  # what ended at 10 or 20 concerns no open part any more
+    assert [recipes.at(t0).name for t0 in (9, 19, 20, 60, 130)] == ["20", "20", "20", "60", "130"]
+
+
+def test_one_change_is_told_once() -> None:
+    made = rig()
+    made.say(wire.Revoke(session=1, reason="test"))
+    made.heard()
+    made.station.change_recipe(STRICTER)
+    made.wait_ms(200.0)
+    assert {m.recipe for m in made.heard() if isinstance(m, wire.Hello)} == {"second"}
+    made.session = 1
+    made.say(wire.Grant(session=2, gateway_session=1, plc_session=1, epoch=0, fence=0, fail_safe="reject", boot_id=""))
+    assert not any(isinstance(message, wire.Recipe) for message in made.heard())
