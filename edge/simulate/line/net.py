@@ -64,9 +64,9 @@ class GatewayEnd:
 class StationEnd:
     """A station's socket."""
 
-    def __init__(self, network: Network, process: Wakes) -> None:
-        self._network, self.process = network, process
-        self.inbox: deque[bytes] = deque()
+    def __init__(self, network: Network, process: Wakes, sim: Scheduler) -> None:
+        self._network, self.process, self._sim = network, process, sim
+        self.inbox: deque[tuple[int, bytes]] = deque()  # when each message is there, and the message
         self.identity = b""
 
     def send(self, data: bytes) -> bool:
@@ -75,7 +75,8 @@ class StationEnd:
 
     def receive(self) -> bytes | None:
         """Return the next message, or None."""
-        return self.inbox.popleft() if self.inbox else None
+        inbox = self.inbox
+        return inbox.popleft()[1] if inbox and inbox[0][0] <= self._sim.now else None
 
     def close(self) -> None:
         """Leave the network."""
@@ -86,7 +87,7 @@ class Network:
     """Carries messages.
 
     Attributes:
-        tamper_up, tamper_down: what a fault does to messages towards the gateway, and from it.
+        tamper_up: what a fault does to messages towards the gateway.
         cut: "" or what becomes of messages while the cable is cut: ``lost``, or ``held`` until it heals.
         cut_ns: since when, or None.
     """
@@ -100,7 +101,6 @@ class Network:
         self._held: list[tuple[Callable[[tuple[bytes, bytes]], None], bytes, bytes]] = []
         self._sessions: deque[int] = deque(maxlen=2)  # the last ones granted
         self.tamper_up: Tamper | None = None
-        self.tamper_down: Tamper | None = None
         self.cut = ""
         self.cut_ns: int | None = None
 
@@ -117,7 +117,7 @@ class Network:
 
     def join_station(self, process: Wakes) -> StationEnd:
         """Connect a new station."""
-        end = StationEnd(self, process)
+        end = StationEnd(self, process, self._sim)
         self._connect(end)
         return end
 
@@ -145,15 +145,15 @@ class Network:
 
     def down(self, identity: bytes, data: bytes) -> bool:
         """Take a message towards a station."""
-        if identity not in self._stations:
+        end = self._stations.get(identity)
+        if end is None:
             return False
-        delays = self.tamper_down(data) if self.tamper_down is not None else None
-        if delays is None and not self.cut:
-            due = self._sim.now + SHORTEST_NS + int(SPREAD_NS * self._random())
-            self._down_ns = due = max(due, self._down_ns + 1)
-            self._sim.at(due, self._arrive_down, (identity, data))
-        else:
-            self._carry(self._arrive_down, identity, data, delays)
+        if self.cut:
+            self._carry(self._arrive_down, identity, data, None)
+            return True
+        due = self._sim.now + SHORTEST_NS + int(SPREAD_NS * self._random())
+        self._down_ns = due = max(due, self._down_ns + 1)
+        self._lay_down(end, due, data)
         return True
 
     def old_session(self, rng: random.Random) -> int:
@@ -200,10 +200,20 @@ class Network:
     def _arrive_down(self, message: tuple[bytes, bytes]) -> None:
         identity, data = message
         end = self._stations.get(identity)
-        if end is None or len(end.inbox) >= HIGH_WATER:
+        if end is not None:
+            self._lay_down(end, self._sim.now, data)
+
+    def _lay_down(self, end: StationEnd, due_ns: int, data: bytes) -> None:
+        """Put a message into the station's inbox, to be there at ``due_ns``; wake it then unless that can wait."""
+        if len(end.inbox) >= HIGH_WATER:
+            return
+        end.inbox.append((due_ns, data))
+        if b'"ack"' in data or b'"executed"' in data or b'"gateway_heartbeat"' in data:
             return
         if b'"grant"' in data:
             self._sessions.append(json.loads(data)["session"])
-        end.inbox.append(data)
-        if b'"ack"' not in data and b'"executed"' not in data and b'"gateway_heartbeat"' not in data:
-            end.process.poke()  # the others can wait, see above
+        self._sim.at(due_ns, _poke, end.process)
+
+
+def _poke(process: Wakes) -> None:
+    process.poke()
