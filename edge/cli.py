@@ -7,9 +7,8 @@ import logging
 import os
 import signal
 import sys
-import time
 from pathlib import Path
-from threading import Event
+from threading import Event, Timer
 from typing import Annotated
 
 import typer
@@ -35,7 +34,7 @@ app.command("monitor")(monitor_command)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 EXIT_HUNG = 70
-FAREWELL_S = 0.2  # for what other threads still have to send and write
+FAREWELL_S = 10.0  # for all threads to stop, and for what is known to be recorded; joining the hung one takes 4 s
 EXIT_NOT_RECONCILED = 20
 
 
@@ -45,6 +44,13 @@ def stop_on_signals() -> Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     return stop
+
+
+def end_within(seconds: float) -> None:
+    """End the process as hung after ``seconds``, unless it has ended by then."""
+    timer = Timer(seconds, os._exit, (EXIT_HUNG,))
+    timer.daemon = True
+    timer.start()
 
 
 @app.command("run")
@@ -61,15 +67,17 @@ def run_command(
     stop = stop_on_signals()
     settings = config.load(path, config.StationConfig)
     prioritise(settings.realtime_priority)
-    with station(settings, outcomes) as running:
-        settle()
-        try:
-            running.run(stop, parts)
-        except EngineHung as error:
-            logging.getLogger(__name__).critical("%s The process ends, to be started again.", error)
-            running.abandon()
-            time.sleep(FAREWELL_S)
-            os._exit(EXIT_HUNG)  # the hung thread cannot be joined
+    try:
+        with station(settings, outcomes) as running:
+            settle()
+            try:
+                running.run(stop, parts)
+            except EngineHung as error:
+                logging.getLogger(__name__).critical("%s The process ends, to be started again.", error)
+                end_within(FAREWELL_S)  # whatever else hangs now
+                raise
+    except EngineHung:  # the other threads have stopped, and what they had posted has its outcome
+        os._exit(EXIT_HUNG)  # the hung thread cannot be joined
 
 
 @app.command("gateway")

@@ -34,7 +34,8 @@ NOTHING = Control(0, False, False, 0, 0, 0, 0, 0, "reject", False, 0)
 CONFIG = cfg.GatewayConfig()
 PULSE: dict[str, Any] = {
     "plc": {"signal": "pulse"},
-    "pulse": {"link_p999_ms": 1.0, "output_watchdog_ms": 80.0},
+    "heartbeat_ms": 3.0,
+    "pulse": {"link_p999_ms": 1.0, "output_watchdog_ms": 9.5},
     "plc_timing": {"scan_ms": 5.0},
 }
 PULSE_CONFIG = cfg.GatewayConfig.model_validate(PULSE)
@@ -111,13 +112,24 @@ class Plc(PlcDriver):
         self.slots: list[int] = []
         self.echoes = [(0, 0)] * PERMIT_SLOTS
         self.echo: int | None = ARMED
-        self.gone = self.refuses_permits = self.refuses_control = self.deaf = self.forgets_station = False
+        self.gone = self.refuses_reads = self.refuses_permits = self.refuses_control = self.deaf = (
+            self.forgets_station
+        ) = False
         self.recipe: int | None = None
-        self.read_takes_ms = 0
+        self.read_takes_ms = self.permit_takes_ms = 0
+        self.scan_ms = 0
+        """The count shown is latched this often; 0: it is never old."""
 
     @property
     def count(self) -> int:
+        """Where the belt is."""
         return (self._from[0] + self.speed * (self._clock.ns - self._from[1]) // MS) % SPAN
+
+    @property
+    def latched(self) -> int:
+        """Where it was at the last scan."""
+        old_ns = self._clock.ns % (self.scan_ms * MS) if self.scan_ms else 0
+        return (self.count - self.speed * old_ns // MS) % SPAN
 
     def run(self, speed: int) -> None:
         self._from = self.count, self._clock.ns
@@ -127,7 +139,7 @@ class Plc(PlcDriver):
         self._from = (self.count + counts) % SPAN, self._clock.ns
 
     def read(self) -> PlcStatus:
-        if self.gone:
+        if self.gone or self.refuses_reads:
             raise PlcError("The PLC is gone.", "plug it in.")
         self.heartbeat = (self.heartbeat + 1) & 0xFFFF
         told = NOTHING if self.deaf else self.control
@@ -136,7 +148,7 @@ class Plc(PlcDriver):
             flags=self.flags,
             fail_safe=self.fail_safe,
             session=self.session,
-            count=self.count,
+            count=self.latched,
             last_part=self.last_part,
             gateway_session=told.gateway_session,
             station_session=0 if self.forgets_station else told.station_session,
@@ -160,6 +172,7 @@ class Plc(PlcDriver):
     def write_permit(self, slot: int, permit: Permit, sequence: int) -> None:
         self.permits.append(permit)
         self.slots.append(slot)
+        self._clock.ns += self.permit_takes_ms * MS
         if self.refuses_permits:
             raise PlcError("The permit was not taken.", "look at the PLC.")
         if self.echo is not None:
@@ -283,6 +296,14 @@ class Line:
         self.pass_time(30)
         return station
 
+    def rejoin(self, station: Station) -> Station:
+        """Let a station that lost its session join anew."""
+        self.stations.clear()
+        self.armed().pass_time(30)
+        self.stations.append(station.join())
+        self.pass_time(30)
+        return station
+
     def travel(self, counts: int) -> None:
         self.pass_time(max(0.0, counts / COUNTS_PER_MS))
 
@@ -306,3 +327,16 @@ class Line:
         """What the gateway tells the PLC, as of its next heartbeat."""
         self.pass_time(self.config.heartbeat_ms)
         return self.plc.control
+
+
+def guarded(**changes: object) -> Line:
+    """Return a line with some limits or reactions of the guard changed."""
+    return Line(cfg.GatewayConfig(guard=cfg.GuardConfig.model_validate(changes)))
+
+
+def press_reset(line: Line) -> None:
+    """Press the button at the PLC, and let it go."""
+    line.plc.flags |= signals.RESET
+    line.pass_time(20)
+    line.plc.flags &= ~signals.RESET
+    line.pass_time(20)

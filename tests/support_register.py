@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from edge.core.counter import wrap
+from edge.core.counter import delta, wrap
 from edge.core.outcome import Disposition as D
 from edge.core.outcome import Outcome
 from edge.core.register import Register
@@ -78,6 +78,7 @@ class Referee(RuleBasedStateMachine):
         self.barred: set[int] = set()
         self.newest: int | None = None
         self.claims: dict[int, list[Claim]] = {}  # of verdicts
+        self.held: dict[int, Claim] = {}  # of those, what waits for its part
         self.said: dict[int, int] = {}  # announced ahead of the part -> count
         self.permits: set[int] = set()  # all that were ever permitted
         self.outstanding: list[int] = []  # permits on the way to the PLC
@@ -121,6 +122,20 @@ class Referee(RuleBasedStateMachine):
         if number in self.outstanding:
             self.outstanding.remove(number)
 
+    def arm(self, number: int) -> None:
+        self.taken += 1
+        self.armed[number] = self.counted[number]
+
+    def waits(self, number: int, claim: Claim) -> bool:
+        """True where a verdict waits for its part: the next ones to be read, near enough to be on the belt."""
+        return (
+            claim.session == self.station != 0
+            and number > self.number - len(self.unread)
+            and number not in self.held
+            and len(self.held) < ROOM
+            and (self.furthest is None or abs(claim.count - self.reading) <= GATE + PITCH)
+        )
+
     def whose(self, number: int) -> int:
         """Return the part that the register means by 32 bits."""
         return next(n for n in sorted(self.counted, reverse=True) if wrap(n) == number)
@@ -161,6 +176,9 @@ class Referee(RuleBasedStateMachine):
         self.epoch += kind == "epoch"
         self.old_station, self.station = self.station or self.old_station, 0
         self.register.restart(self.plc, self.gateway, self.epoch, wrap(self.number))
+        for number in list(self.outstanding):
+            self.end(number)
+            self.arm(number)  # it may have arrived
         if known and kind != "plc":
             self.triggers += len(self.unread)
         if kind != "gateway":
@@ -171,6 +189,7 @@ class Referee(RuleBasedStateMachine):
         self.unread.clear()
         self.read.clear()
         self.claims.clear()
+        self.held.clear()
         self.said.clear()
         self.furthest, self.newest, self.back, self.reading = None, None, False, 0
         assert (self.register.pending, self.outstanding) == (0, [])
@@ -185,6 +204,7 @@ class Referee(RuleBasedStateMachine):
     def grant(self) -> None:
         self.sessions += 1
         self.old_station, self.station = self.station or self.old_station, self.sessions
+        self.held.clear()
         self.said.clear()
         self.fence = max(self.belt, self.belt if self.furthest is None else self.furthest) + GATE + PITCH
         session = self.register.grant(self.station, wrap(self.belt))
@@ -195,6 +215,7 @@ class Referee(RuleBasedStateMachine):
     def maybe_revoke(self, really: bool) -> None:
         if really:
             self.old_station, self.station = self.station or self.old_station, 0
+            self.held.clear()
             self.said.clear()
             self.register.revoke()
 
@@ -265,9 +286,9 @@ class Referee(RuleBasedStateMachine):
         said = self.said.pop(number, None)
         if number in self.open and said is not None and abs(said - self.counted[number]) > MATCH:
             self.doubt(number, said)
-        held = [c for c in self.claims.get(number, []) if c.session == self.station != 0]
-        if held and number in self.open:  # the first one waited, any other was a duplicate
-            self.weigh(number, held[0])
+        held = self.held.pop(number, None)
+        if held is not None and number in self.open:
+            self.weigh(number, held)
 
     def weigh(self, number: int, claim: Claim) -> None:
         if not self.agrees(number, claim):
@@ -294,8 +315,10 @@ class Referee(RuleBasedStateMachine):
         for number, count in list(self.said.items()):
             if self.belt > count + COMMIT:
                 del self.said[number]
+        for number, claim in list(self.held.items()):
+            if self.belt > claim.count + COMMIT:
+                del self.held[number]
         for number, count in list(self.armed.items()):
-            if self.reading <= count + REACH:
-                break  # one that was armed before it, but lies behind it, waits for it
-            del self.armed[number]
-            self.voided["no_word"] += 1
+            if abs(delta(wrap(self.reading), wrap(count))) > REACH:
+                del self.armed[number]
+                self.voided["no_word"] += 1

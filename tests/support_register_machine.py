@@ -62,6 +62,13 @@ class RegisterMachine(Referee):
         self.register.bypass = bypass
         self.part(max(0, self.fence - GATE + off - self.belt), read=True)
 
+    @precondition(lambda self: self.station and self.furthest is not None)
+    @rule(side=st.sampled_from([-1, 1]), more=st.sampled_from([0, 1]))
+    def verdict_of_a_far_place(self, side: int, more: int) -> None:
+        """No part that is about to be counted can be further from the belt's last reading."""
+        count = self.reading + side * (GATE + PITCH + more)
+        self.verdict(-1, count - self.count_of(self.number + 1), "present", PASS)
+
     # -- the station ------------------------------------------------------------------------------------------------
 
     def session(self, which: str) -> int:
@@ -91,12 +98,16 @@ class RegisterMachine(Referee):
     def verdict(self, back: int, error: int, which: str, outcome: Outcome) -> None:
         number = self.number - back
         claim = Claim(self.session(which), self.count_of(number) + error, outcome)
-        self.claims.setdefault(number, []).append(claim)
-        waiting = number in self.open
+        waiting, held = number in self.open, self.waits(number, claim)
+        if waiting or held:
+            self.claims.setdefault(number, []).append(claim)
         known = waiting and self.agrees(number, claim)
         due = known and outcome is PASS and self.may_pass(number) and not self.register.withheld
         decision = self.register.verdict(claim.session, wrap(number), wrap(claim.count), outcome, wrap(self.belt))
         assert decision.number == wrap(number)
+        assert decision.answers is not held
+        if held:
+            self.held[number] = claim
         if claim.session != self.station or claim.session == 0:
             assert decision.disposition is D.OLD_SESSION
         elif waiting:
@@ -130,10 +141,6 @@ class RegisterMachine(Referee):
             self.arm(number)
         else:
             assert self.register.permit_failed(wrap(number)) == Decision(wrap(number), D.UNPERMITTED)
-
-    def arm(self, number: int) -> None:
-        self.taken += 1
-        self.armed[number] = self.counted[number]
 
     @rule(back=parts_near)
     def echo_of_an_unknown_part(self, back: int) -> None:

@@ -88,6 +88,7 @@ class Reported:
 
     frames: int = 0
     parts: dict[int, Part] = field(default_factory=dict)
+    ended: list[Part] = field(default_factory=list)
     sessions: dict[int, int] = field(default_factory=dict)
     acks: list[tuple[wire.Ack, int]] = field(default_factory=list)
     losses: list[str] = field(default_factory=list)
@@ -102,8 +103,10 @@ class Reported:
         self.losses += [cause] * frames
 
     def concluded(self, part: Part, session: int) -> None:
-        """Keep the part: its first end must be its only one."""
-        assert part.number not in self.parts, f"part {part.number} ended twice"
+        """Keep the part: its first end must be its only one.  ``parts`` has the newest of each number."""
+        edges = {(p.number, p.trigger.t0_ns) for p in self.ended}
+        assert (part.number, part.trigger.t0_ns) not in edges, f"part {part.number} ended twice"
+        self.ended.append(part)
         assert part.verdict is not None
         self.parts[part.number], self.sessions[part.number] = part, session
 
@@ -141,14 +144,22 @@ class Reported:
 
 
 class Engine:
-    """Keeps what was submitted until the test says what came of it."""
+    """Keeps what was submitted until the test says what came of it.
+
+    Attributes:
+        jobs: by part number.
+        displaced: number and lease of those whose number came again meanwhile.
+    """
 
     def __init__(self) -> None:
         self.jobs: dict[int, tuple[Lease, int, tuple[Rule, ...]]] = {}
+        self.displaced: list[tuple[int, Lease]] = []
         self.hangs = False
 
     def submit(self, number: int, lease: Lease, deadline_ns: int, rules: tuple[Rule, ...]) -> None:
         """Keep the job."""
+        if number in self.jobs:
+            self.displaced.append((number, self.jobs[number][0]))
         self.jobs[number] = (lease, deadline_ns, rules)
 
     def hung(self, before_ns: int) -> bool:  # noqa: ARG002

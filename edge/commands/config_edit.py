@@ -119,11 +119,14 @@ def write(path: Path, text: str) -> None:
     target = path.resolve()
     beside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
+        owner = target.stat()
         with beside.open("xb") as file:
             shutil.copymode(target, beside)
             file.write(text.encode("utf-8"))
             file.flush()
             os.fsync(file.fileno())
+        with contextlib.suppress(PermissionError):  # only root may give a file away
+            os.chown(beside, owner.st_uid, owner.st_gid)
         beside.replace(target)
     except OSError as error:
         with contextlib.suppress(OSError):

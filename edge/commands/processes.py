@@ -32,6 +32,7 @@ package = "{package}"
 endpoint = "{folder}/gateway"
 [control]
 path = "{path}/station.control"
+record = "{path}/station-commands.jsonl"
 [telemetry]
 endpoint = "{folder}/telemetry"
 [line]

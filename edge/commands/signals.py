@@ -61,6 +61,7 @@ VOIDED = {
     "rejected_at_gate": "the gate ring says that the part was rejected",
     "collateral": "with the `pulse` signal: a neighbour's window without a permit touches this one",
     "overheated": "with the `pulse` signal: the output had been on for `actuator.max_energised_ms`",
+    "reversed": "the belt went back (pulse)",
     "session_lost": "the PLC restarted or the encoder's epoch changed: nobody will say",
     "no_word": "the part has met the gate, and the PLC has not said what it did",
 }

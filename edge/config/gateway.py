@@ -97,6 +97,8 @@ class GatewayConfig(Section):
                 "actuator.deenergised_state = 'pass' lets parts through when power fails: it needs plc.signal = "
                 "'pulse' and accept_escapes = true"
             )
+        if self.actuator.deenergised_state == "pass" and self.actuator.max_energised_ms:
+            raise ValueError("actuator.max_energised_ms would end the REJECT of a gate that rests in pass")
         if self.plc.signal == "pulse" and None in (self.pulse.link_p999_ms, self.pulse.output_watchdog_ms):
             raise ValueError(
                 "plc.signal = 'pulse' needs pulse.link_p999_ms as measured, and pulse.output_watchdog_ms of the output"

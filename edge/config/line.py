@@ -99,3 +99,9 @@ class ControlConfig(Section):
     path: str | None = None
     mode: Annotated[str, Field(pattern=r"^0?[0-7]{3}$")] = "0600"
     record: str | None = None
+
+    @model_validator(mode="after")
+    def _record_of_something(self) -> ControlConfig:
+        if self.record is not None and self.path is None:
+            raise ValueError("record needs path: without a socket nothing can be commanded or reset")
+        return self

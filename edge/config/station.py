@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from edge.config.line import (
     ActuatorConfig,
@@ -98,9 +98,11 @@ class LimitsConfig(Section):
 
 
 class GatewayLinkConfig(Section):
-    """The station's view of the gateway.  Without an endpoint the station only inspects: nothing is permitted."""
+    """The station's view of the gateway.  With endpoint "none" the station only inspects: nothing is permitted."""
 
-    endpoint: Endpoint | None = "ipc:///tmp/edge-gateway"
+    endpoint: Annotated[Endpoint | None, BeforeValidator(lambda v: None if v == "none" else v)] = (
+        "ipc:///tmp/edge-gateway"
+    )
     fail_safe: FailSafe = "reject"
     heartbeat_ms: Annotated[float, Field(ge=1, le=1000)] = 50.0
     stale_ms: Annotated[float, Field(ge=10, le=10_000)] = 300.0
@@ -143,6 +145,11 @@ class StationConfig(Section):
                 f"position.source 'time' needs a belt of one speed, and line.speed_min_mm_s {line.speed_min_mm_s:g} is "
                 f"not line.speed_max_mm_s {line.speed_max_mm_s:g}"
             )
+        local = ("ipc://", "tcp://127.", "tcp://localhost:", "tcp://[::1]:")
+        if source == "time" and not (self.gateway.endpoint or "ipc://").startswith(local):
+            raise ValueError(f"position.source 'time' needs a gateway on this host, not {self.gateway.endpoint!r}")
+        if self.gateway.endpoint is not None and self.trigger.kind == "timer":
+            raise ValueError("trigger.kind 'timer' numbers nothing that a PLC counts: set gateway.endpoint = 'none'")
         if source == "plc" and self.gateway.endpoint is None:
             raise ValueError("position.source 'plc' needs gateway.endpoint: the gateway tells what the PLC counted")
         if source == "camera" and self.camera.kind != "plant":

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from edge.core.counter import delta, wrap
+from edge.core.counter import delta
 
 
 @dataclass
@@ -62,9 +62,4 @@ class Armed:
 
     def overdue(self, belt: int) -> list[int]:
         """Return the parts that have met the gate, at the belt's reading ``belt``, and of which no word came."""
-        late = []
-        for number, count in self._counts.items():
-            if delta(belt, wrap(count + self.reach)) <= 0:
-                break  # armed about in the order of their parts; one behind a later part waits for that one
-            late.append(number)
-        return late
+        return [number for number, count in self._counts.items() if abs(delta(belt, count)) > self.reach]

@@ -36,6 +36,10 @@ class Belt:
         """True for a place that the belt had passed before: by more than the backlash behind its furthest."""
         return self._furthest is not None and delta(count, self._furthest) < -self._g.backlash
 
+    def is_far(self, count: int) -> bool:
+        """True for a place at which no part can be that is about to be counted."""
+        return self._furthest is not None and abs(delta(count, self.reading)) > self._g.gate + self._g.pitch
+
     def fence(self, count: int) -> int:
         """Return the fence of a session granted at ``count``: trigger-to-gate and one pitch ahead of the furthest."""
         furthest = count

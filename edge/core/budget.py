@@ -36,6 +36,7 @@ class Budget:
         match_counts: how far two readings of one part's count may differ.
         slip_counts: how far a part slides between eye and gate.
         pitch_counts: one pitch.
+        gap_ms: half the shortest gap between two parts at the highest speed, less what switching the gate off takes.
     """
 
     period_ms: float
@@ -50,6 +51,7 @@ class Budget:
     match_counts: int
     slip_counts: int
     pitch_counts: int
+    gap_ms: float
 
 
 def compute(line: LineConfig, actuator: ActuatorConfig, timing: PlcTimingConfig, ceiling_ms: float) -> Budget:
@@ -76,6 +78,7 @@ def compute(line: LineConfig, actuator: ActuatorConfig, timing: PlcTimingConfig,
         match_counts=max(0, floor(k * (line.pitch_min_mm / 2 - line.eye_scatter_ms * v_max))),
         slip_counts=ceil(k * line.slip_mm),
         pitch_counts=ceil(k * line.pitch_min_mm),
+        gap_ms=(line.pitch_min_mm - line.part_length_max_mm) / (2 * v_max) - actuator.switch_off_ms,
     )
 
 
@@ -161,7 +164,10 @@ def line_checks(budget: Budget) -> list[Check]:
 
 
 def pulse_checks(budget: Budget, pulse: PulseConfig, timing: PlcTimingConfig, heartbeat_ms: float) -> list[Check]:
-    """Return the conditions under which the gateway itself may time the gate."""
+    """Return the conditions under which the gateway itself may time the gate.
+
+    Its output stays on for as long as the watchdog after the last write, and must be off before the next part comes.
+    """
     tolerance = min(budget.tolerance_ms.values())
     late_ms = (pulse.link_p999_ms or 0.0) + 2 * timing.scan_ms
     watchdog_ms = pulse.output_watchdog_ms or 0.0
@@ -176,9 +182,9 @@ def pulse_checks(budget: Budget, pulse: PulseConfig, timing: PlcTimingConfig, he
         Check(
             "output watchdog",
             f"{watchdog_ms:g} ms",
-            f">= {3 * heartbeat_ms:g} ms (three heartbeats) and <= {budget.period_ms:.1f} ms (one period)",
-            3 * heartbeat_ms <= watchdog_ms <= budget.period_ms,
-            "set the output's watchdog, or heartbeat_ms",
+            f">= {3 * heartbeat_ms:g} ms (three heartbeats) and <= {budget.gap_ms:.1f} ms (before the next part)",
+            3 * heartbeat_ms <= watchdog_ms <= budget.gap_ms,
+            "set the output's watchdog, or heartbeat_ms, or slow the line",
         ),
     ]
 

@@ -57,10 +57,19 @@ class Guard:
         self._rejects = self._undecided = self._unannounced = self._crowded = self._rejected_recently = 0
         self._recent.clear()
 
+    def resume(self, same_plc: bool) -> None:
+        """Begin anew with the PLC; another start of its program may give known numbers to other parts."""
+        self._count = None
+        if not same_plc:
+            self._heard_of.clear()
+
     def ended(self, how: str) -> bool:
         """Take how a part ended: "permitted", or why it was rejected.  True where a new alarm is latched."""
         self._rejects = self._rejects + 1 if how == "reject" else 0
-        self._undecided = self._undecided + 1 if how == "no_decision" else 0
+        if how in ("permitted", "reject"):
+            self._undecided = 0
+        elif _is_undecided(how):
+            self._undecided += 1
         self._unannounced = self._unannounced + 1 if how == "unannounced" else 0
         latched = self._over("consecutive_unannounced", self._unannounced, self._config.consecutive_unannounced)
         latched |= self._over("consecutive_rejects", self._rejects, self._config.consecutive_rejects)
@@ -107,7 +116,7 @@ class Guard:
 
     def _rate(self, how: str) -> bool:
         config = self._config
-        if how not in ("permitted", "reject", "no_decision") or not config.reject_rate:
+        if not (how in ("permitted", "reject") or _is_undecided(how)) or not config.reject_rate:
             return False
         if len(self._recent) == config.reject_rate_parts:
             self._rejected_recently -= self._recent[0]
@@ -118,3 +127,8 @@ class Guard:
             return False
         share = self._rejected_recently / config.reject_rate_parts
         return self._alarms.happened("reject_rate", f"{share:.0%} of {config.reject_rate_parts} parts.")
+
+
+def _is_undecided(how: str) -> bool:
+    """True where the line failed to decide on a part in time.  Parts behind a fence or a doubt tell nothing of that."""
+    return how in ("no_decision", "late", "unanswered") or how.startswith("permit_")

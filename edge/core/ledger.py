@@ -30,8 +30,8 @@ class PartLedger:
         triggers: parts opened so far, those of lost triggers included.
         outcomes, causes: closed parts by outcome and by cause.
         late: results that came for a part already closed.
-        unknown_triggers: trigger edges at or below the highest number seen: doubled, or of a foreign counter.
-        jumps: jumps of the trigger counter too large to be lost triggers.
+        unknown_triggers: trigger edges no later than one taken before: they came twice, or out of order.
+        jumps: jumps of the trigger counter, back or too far ahead to be lost triggers: it began anew.
     """
 
     def __init__(
@@ -48,6 +48,8 @@ class PartLedger:
         self._part_counts, self._commit_counts, self._match_counts = part_counts, commit_counts, match_counts
         self._open: dict[int, Part] = {}
         self._highest: int | None = None
+        self._newest_t0_ns = -1  # outlives every resynchronisation: it tells an edge that comes twice
+        self._booked: deque[tuple[int, int]] = deque(maxlen=capacity)  # number, latest T0: edges that it cannot tell
         self._known: deque[int] = deque(maxlen=capacity)  # counts of the last parts, to recognise a re-pass
         self.triggers = 0
         self.outcomes: Counter[str] = Counter({o.value: 0 for o in Outcome})
@@ -82,23 +84,25 @@ class PartLedger:
 
         Numbers that the counter skipped become parts too, closed as ``trigger_lost``.  A trigger whose timeout has
         passed, for which there is no room, or that is ``misplaced`` (behind the belt's high-water count, or without a
-        count where the eye should have latched one) closes at once.  One at or below the highest number opens nothing.
+        count where the eye should have latched one) closes at once.  So does one whose number lies behind, or far
+        ahead, or is open: the counter began anew, and all open parts close before their numbers come again.  One whose
+        T0 is no later than another's, or that was booked as lost, is that edge again, and opens nothing.
         """
-        closed: list[Part] = []
-        jumped = False
-        if trigger.number in self._open:
+        if self._is_known(trigger):
             self.unknown_triggers += 1
-            return closed
-        if self._highest is not None:
-            step = delta(trigger.number, self._highest)
-            if step <= 0:
-                self.unknown_triggers += 1
-                return closed
-            jumped = step > self._capacity
-            self.jumps += jumped
-            if not jumped:
-                closed += self.lose(wrap(trigger.number - 1), recipe, trigger.t0_ns, now_ns)
+            return []
+        follows = self._highest is None or 0 < delta(trigger.number, self._highest) <= self._capacity
+        jumped = not follows or trigger.number in self._open
+        if jumped:
+            self.jumps += 1
+            closed = self.drain("not_synchronised", now_ns)
+        else:
+            closed = self.lose(wrap(trigger.number - 1), recipe, trigger.t0_ns, now_ns)
         self._highest = trigger.number
+        if trigger.t0_ns <= now_ns:
+            self._newest_t0_ns = trigger.t0_ns
+        else:  # it is on another clock, and must not make those on this one look old
+            self._booked.append((trigger.number, trigger.t0_ns))
         cause = self._refusal(trigger, jumped, misplaced, now_ns)
         part = self._part(trigger, recipe)
         self.triggers += 1
@@ -124,6 +128,7 @@ class PartLedger:
             if self._highest not in self._open:
                 self.triggers += 1
                 part = self._part(Trigger(self._highest, None, t0_ns), recipe)
+                self._booked.append((self._highest, t0_ns))
                 closed.append(self._book(part, Verdict(Outcome.NO_DECISION, "trigger_lost"), now_ns))
         return closed
 
@@ -206,6 +211,11 @@ class PartLedger:
                 if commit_ns is not None:
                     due.append(commit_ns)
         return min(due) if due else None
+
+    def _is_known(self, trigger: Trigger) -> bool:
+        """Return whether the edge of ``trigger`` has its part already."""
+        is_booked = any(n == trigger.number and trigger.t0_ns <= latest_ns for n, latest_ns in self._booked)
+        return trigger.t0_ns <= self._newest_t0_ns or is_booked
 
     def _refusal(self, trigger: Trigger, jumped: bool, misplaced: bool, now_ns: int) -> str:
         """Return why the part of ``trigger`` must close at once, or "" where it need not."""

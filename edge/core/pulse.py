@@ -43,6 +43,8 @@ class _Window:
     permitted: bool = False
     begun: bool = False
     opened: bool = False
+    over: bool = False
+    shared: bool = False
 
 
 class PulseGate:
@@ -61,23 +63,42 @@ class PulseGate:
         self.overheated = False
 
     def part(self, number: int, count: int) -> None:
-        """Take a part that the PLC counted at ``count``; it has no permit yet."""
+        """Take a part that the PLC counted at ``count``; it has no permit yet.  One that is known changes nothing.
+
+        A part that begins within the length of a forerunner without a permit, as from an eye that bounces, shares its
+        window, which can get no permit any more.
+        """
         start = wrap(count + self._g.gate - self._g.lead)
         end = wrap(count + self._g.gate + self._g.length + self._g.lead)
-        self._windows.append(_Window(number, start, end))
+        if self._windows:
+            last = self._windows[-1]
+            if not last.permitted and 0 <= delta(start, last.start) < self._g.length:
+                if number != last.number:
+                    last.end, last.shared = end, True
+                return
+        if all(window.number != number for window in self._windows):
+            self._windows.append(_Window(number, start, end))
 
     def permit(self, number: int) -> bool:
         """Give a part its permit.  False where it has no window, or its window has begun."""
         for window in self._windows:
-            if window.number == number and not window.begun:
+            if window.number == number and not window.begun and not window.shared:
                 window.permitted = True
                 return True
         return False
 
-    def clear(self) -> None:
-        """Withdraw every permit: something is in doubt."""
-        for window in self._windows:
+    def restart(self) -> list[int]:
+        """Forget every window; return the parts that had a permit."""
+        held = self.clear()
+        self._windows.clear()
+        return held
+
+    def clear(self) -> list[int]:
+        """Withdraw every permit, as something is in doubt; return their parts."""
+        held = [window for window in self._windows if window.permitted]
+        for window in held:
             window.permitted = False
+        return [window.number for window in held]
 
     def advance(self, count: int, counts_per_ms: float, now_ns: int) -> list[tuple[int, str]]:
         """Compute the output at the belt's place and speed.
@@ -93,12 +114,13 @@ class PulseGate:
         events: list[tuple[int, str]] = []
         at_gate: list[_Window] = []
         for at, window in enumerate(self._windows):
-            if delta(count + ahead_on, window.start) < 0:
+            if not window.begun and delta(count + ahead_on, window.start) < 0:
                 break  # the windows lie in order
             if not window.begun and window.permitted and self._is_inseparable(at, max(0, ahead_on - ahead_off)):
                 self._withdraw(window, "collateral", events)
             window.begun = True
-            if delta(count + ahead_off, window.end) < 0:
+            window.over = window.over or delta(count + ahead_off, window.end) >= 0
+            if not window.over:
                 at_gate.append(window)
         rejects = any(not window.permitted for window in at_gate)
         self._switch(rejects if self._g.rests_in_pass else bool(at_gate) and not rejects, now_ns)

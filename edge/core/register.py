@@ -89,8 +89,11 @@ class Register:
 
     def suspend(self) -> None:
         """Something is in doubt: no part keeps a claim, and no station holds the lane."""
-        for number in list(self._slots):
-            self._end(number, "session_lost", D.OLD_SESSION)
+        for number, slot in list(self._slots.items()):
+            if slot.permitted:
+                self.permit_written(number)  # it may have arrived: the gate will tell
+            else:
+                self._end(number, "session_lost", D.OLD_SESSION)
         self.revoke()
 
     def restart(self, plc: int, gateway: int, epoch: int, last_part: int) -> None:
@@ -103,7 +106,8 @@ class Register:
         same_plc = plc == self.session.plc
         if self._highest is not None and same_plc:
             self._count_unread(delta(last_part, self._highest), "session_lost")
-        if not same_plc or epoch != self.session.epoch:
+        went_back = self._highest is not None and delta(last_part, self._highest) < 0
+        if not same_plc or epoch != self.session.epoch or went_back:
             self._void(self.armed.forget("session_lost"))
         self.session = Session(plc, gateway, 0, epoch, self.session.fence)
         self._belt.restart()
@@ -129,15 +133,17 @@ class Register:
 
     # -- the belt and its parts -------------------------------------------------------------------------------------
 
-    def moved(self, count: int) -> None:
-        """Take the belt's reading, after the parts that were counted before it.
+    def moved(self, count: int) -> bool:
+        """Take the belt's reading, after the parts that were counted before it.  True where it has just gone back.
 
         A belt that goes back by more than the backlash carries parts to places where they cannot be followed: those
-        that have no permit get none.  The PLC withdraws the permits that it holds.
+        that have no permit get none, and whoever holds permits withdraws them.
         """
-        if self._belt.moved(count):
+        went_back = self._belt.moved(count)
+        if went_back:
             for number in list(self._slots):
                 self._end(number, "reversed", D.VOIDED)
+        return went_back
 
     def plc_part(self, number: int, count: int, count_now: int) -> Decision | None:
         """Take a part that the PLC has counted at ``count``; known and older numbers are ignored.
@@ -337,7 +343,7 @@ class Register:
             return self._answer(number, D.LATE if ended.disposition in _COUNTED_AT_THE_END else ended.disposition)
         if number in self._waiting:
             return self._answer(number, D.DUPLICATE)
-        if not self._is_ahead(number) or len(self._waiting) >= self._room:
+        if not self._is_ahead(number) or self._belt.is_far(count) or len(self._waiting) >= self._room:
             return self._answer(number, D.UNKNOWN)
         self._waiting[number] = Waiting(session, count, outcome)
         return Decision(number, D.UNKNOWN)

@@ -6,13 +6,14 @@ from abc import ABC, abstractmethod
 from math import ceil
 
 from edge.clock import NS_PER_MS
+from edge.core.counter import delta
 from edge.core.pulse import GateGeometry, PulseGate
 from edge.core.register import Register
 from edge.core.session import Permit
 from edge.gateway.link import PlcLink
 from edge.gateway.permits import PermitRing
 from edge.gateway.plc.base import PlcDriver
-from edge.gateway.plc.signals import ACTION_GOOD, ARMED, EXECUTED, PERMIT_STATUS, PlcStatus
+from edge.gateway.plc.signals import ACTION_GOOD, ARMED, ENCODER_LOST, EXECUTED, PERMIT_STATUS, PlcStatus
 
 
 class Actuation(ABC):
@@ -31,6 +32,10 @@ class Actuation(ABC):
     @abstractmethod
     def counted(self, number: int, count: int) -> None:
         """Take a part that the PLC has counted."""
+
+    @abstractmethod
+    def went_back(self) -> None:
+        """Withdraw the permits held here: the belt carried parts to where they cannot be followed."""
 
     @abstractmethod
     def give(self, permit: Permit) -> bool:
@@ -69,6 +74,9 @@ class PermitActuation(Actuation):
 
     def counted(self, _number: int, _count: int) -> None:
         """Nothing: the PLC follows its parts itself."""
+
+    def went_back(self) -> None:
+        """Nothing: the PLC withdraws what it holds itself."""
 
     def give(self, permit: Permit) -> bool:
         """Write the permit into the ring; it is never tried again, so that none arrives after its commit point."""
@@ -128,16 +136,25 @@ class PulseActuation(Actuation):
     def __init__(self, geometry: GateGeometry, register: Register, link: PlcLink) -> None:
         self._register, self._link = register, link
         self._gate = PulseGate(geometry)
+        self._reach = geometry.gate + geometry.length + geometry.lead
         self._executed: list[int] = []
+        self._station = 0  # whose fence has been kept
 
-    def restart(self, _status: PlcStatus) -> None:
-        """Withdraw every permit."""
-        self._gate.clear()
-        self._executed.clear()
+    def restart(self, status: PlcStatus) -> None:
+        """Withdraw every permit; every part that the PLC still shows gets a window in its present counts."""
+        for number in self._gate.restart():
+            self._register.voided(number, "cleared")
+        for number, count in status.parts:
+            if 0 <= delta(status.count, count) < self._reach and number not in self._executed:
+                self._gate.part(number, count)
 
     def counted(self, number: int, count: int) -> None:
         """Give the part a window, without a permit as yet."""
         self._gate.part(number, count)
+
+    def went_back(self) -> None:
+        """Withdraw every permit."""
+        self._withdraw("reversed")
 
     def give(self, permit: Permit) -> bool:
         """Mark the part's window."""
@@ -146,8 +163,13 @@ class PulseActuation(Actuation):
         self._register.permit_written(permit.number)
         return True
 
-    def follow(self, _status: PlcStatus, _count_now: int) -> tuple[list[int], str]:
-        """Return the parts for which the output was on."""
+    def follow(self, status: PlcStatus, _count_now: int) -> tuple[list[int], str]:
+        """Return the parts for which the output was on; withdraw the permits that a lost encoder or a fence ends."""
+        if status.flags & ENCODER_LOST:
+            self._withdraw("cleared")
+        if (station := self._register.session.station) not in (0, self._station):
+            self._station = station
+            self._withdraw("fenced")
         executed, self._executed = self._executed, []
         return executed, ""
 
@@ -173,3 +195,7 @@ class PulseActuation(Actuation):
             return None
         counts = self._gate.next_counts(link.estimate(now_ns), link.counts_per_ms)
         return None if counts is None else now_ns + ceil(counts / link.counts_per_ms * NS_PER_MS)
+
+    def _withdraw(self, cause: str) -> None:
+        for number in self._gate.clear():
+            self._register.voided(number, cause)

@@ -14,6 +14,9 @@ from edge.config import GatewayConfig
 from edge.core.counter import delta, wrap
 from edge.gateway.plc.signals import FAIL_SAFE, PULSE, RUNNING, PlcStatus
 
+SPEED_SCANS = 8
+"""The PLC latches its count once a scan, so a speed over fewer scans would swing with the beat of scan and poll."""
+
 
 class PlcLink:
     """Judges the PLC by what it says and when.
@@ -22,7 +25,7 @@ class PlcLink:
         status: the last block read, or None while the PLC is not trusted.
         armed: the PLC echoes our gateway session: permits may follow.
         reason: why it is not armed.
-        counts_per_ms: the belt's speed between the last two reads.
+        counts_per_ms: the belt's speed over the last ``SPEED_SCANS`` scans or more.
     """
 
     def __init__(self, config: GatewayConfig) -> None:
@@ -37,6 +40,7 @@ class PlcLink:
         self.status: PlcStatus | None = None
         self.armed = False
         self.counts_per_ms = 0.0
+        self._base = 0, 0  # count and time from which the speed is measured
         self.reason = "the PLC has not been read yet"
 
     def doubt(self, reason: str) -> None:
@@ -52,8 +56,11 @@ class PlcLink:
             self.doubt(problem)
             return False
         read_ns = asked_ns - self._scan_ns  # the count was latched by the last scan
-        if self.status is not None and read_ns > self._read_ns:
-            self.counts_per_ms = delta(status.count, self.status.count) / ((read_ns - self._read_ns) / NS_PER_MS)
+        if self.status is None:
+            self._base = status.count, read_ns
+        elif read_ns - self._base[1] >= SPEED_SCANS * self._scan_ns:
+            self.counts_per_ms = delta(status.count, self._base[0]) / ((read_ns - self._base[1]) / NS_PER_MS)
+            self._base = status.count, read_ns
         self.status, self._read_ns = status, read_ns
         if status.gateway_session == gateway_session:
             self.armed, self.reason = True, ""

@@ -45,6 +45,7 @@ class Operations:
         self.alarms = alarms(config.guard)
         self.guard = Guard(config.guard, config.line, self.alarms)
         self._crowded = 0
+        self._plc = 0
         self._reset_held = True  # a button that is held while the process starts resets nothing
         self._told: dict[str, Any] = {}
         self._seen: tuple[int, Mode] | None = None
@@ -65,11 +66,22 @@ class Operations:
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take up mode and latched alarms where an earlier process left them: only a reset clears those."""
-        mode = Mode(state["mode"])
+        try:
+            mode = Mode(state.get("mode"))
+        except ValueError:
+            _log.warning("The recorded mode %r is unknown: the line is purged until a mode is set.", state.get("mode"))
+            mode = Mode.PURGE
         if mode is not Mode.BYPASS:  # nobody's parts pass uninspected because a process was restarted
             self.mode = mode
-        for name in ALARMS.keys() & state["alarms"]:  # another version may have had others
-            self.alarms.happened(name, "Since before the restart.")
+        recorded = state.get("alarms")
+        for name in ALARMS:  # another version may have had others
+            if isinstance(recorded, list) and name in recorded:
+                self.alarms.happened(name, "Since before the restart.")
+
+    def resume(self, status: PlcStatus) -> None:
+        """Begin a new session with the PLC: what stood still or was confirmed before says nothing of now."""
+        self.guard.resume(same_plc=status.session == self._plc)
+        self._plc = status.session
 
     def watch(self, status: PlcStatus, register: Register, now_ns: int) -> str:
         """Follow what the PLC and the register say.  Return why everything must begin anew, or ""."""
@@ -78,8 +90,12 @@ class Operations:
         if (flags, self.mode) != self._seen or status.count == self._count or self.alarms.standing:
             latched = guard.conditions(self._conditions(status), now_ns)
         self._seen, self._count = (flags, self.mode), status.count
+        if flags & RESET and not self._reset_held:  # before what has come up since is looked at
+            self.reset("the PLC")
+        self._reset_held = bool(flags & RESET)
         for _, how in register.take_ended():
-            latched |= guard.ended(how)
+            if self.mode.admits:  # in the other modes no part can have a verdict
+                latched |= guard.ended(how)
         if (crowded := register.counts.crowded - self._crowded) > 0:
             self._crowded += crowded
             latched |= guard.crowded(crowded)
@@ -88,9 +104,6 @@ class Operations:
             for number, action, confirmation in status.gated:
                 if confirmation:
                     latched |= guard.confirmation(number, action == ACTION_GOOD, confirmation == CONFIRMED)
-        if flags & RESET and not self._reset_held:
-            self.reset("the PLC")
-        self._reset_held = bool(flags & RESET)
         self._tell()
         return "; ".join(self.alarms.standing.values()) if latched else ""
 

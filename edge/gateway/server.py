@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Event
 
 from edge.clock import NS_PER_MS, NS_PER_S
@@ -83,6 +84,7 @@ class Gateway:
         self._fresh = True  # the next good read begins a session
         self._echoed = (0, 0)  # the station session and recipe that the PLC has echoed with the fence
         self._empty_at: int | None = None  # no station before the belt has come here: identity is in doubt
+        self._heard_all = True
         self._last_doubt = ""
         self._doubt = ""  # why the gateway session must end after this turn
         self._beat = 0
@@ -96,7 +98,8 @@ class Gateway:
             self.turn()
 
     def close(self) -> None:
-        """Close all connections.  The PLC's watchdog does the rest."""
+        """Switch the output off, if there is one, and close all connections.  The PLC's watchdog does the rest."""
+        self._rest()
         self._driver.close()
         self._transport.close()
 
@@ -159,8 +162,12 @@ class Gateway:
         self._turn_ns = now
 
     def _listen(self) -> None:
+        patience_ns = self._config.plc.stale_ms * NS_PER_MS / 3  # a slow PLC takes its time for each permit
         for _ in range(_MAX_MESSAGES_PER_TURN):
-            if self._doubt or self._register.ambiguous or (frames := self._transport.receive()) is None:
+            if self._clock() - self._turn_ns > patience_ns or self._doubt or self._register.ambiguous:
+                break
+            if (frames := self._transport.receive()) is None:
+                self._heard_all = True
                 return
             try:
                 if len(frames) != 2:
@@ -168,6 +175,7 @@ class Gateway:
                 self._handle(frames[0], wire.decode_to_gateway(frames[1]))
             except WireError:
                 self.wire_errors += 1
+        self._heard_all = False  # a heartbeat may wait behind the rest
 
     def _handle(self, identity: bytes, message: wire.ToGateway) -> None:
         now = self._clock()
@@ -206,7 +214,11 @@ class Gateway:
             return
         session = self._grant(now)
         self._stations.admit(identity, hello, session, now)
-        self._transport.send(identity, wire.encode(self._stations.grant(self._register.session)))
+        self._write_control()  # the PLC knows of the fence before the station may use its session
+        if self._clock() - now > self._announce_ns:
+            self._revoke("the PLC took too long to learn of the session's fence")
+        elif self._stations.is_current(identity):
+            self._transport.send(identity, wire.encode(self._stations.grant(self._register.session)))
 
     def _not_now(self) -> wire.Refuse | None:
         if not self._link.armed or self._link.status is None:
@@ -214,9 +226,7 @@ class Gateway:
         if not self.operations.mode.admits:
             return wire.Refuse(reason=f"the mode is {self.operations.mode.value}", remedy="set mode auto.")
         if self._empty_at is not None:
-            if delta(self._link.status.count, self._empty_at) < 0:
-                return wire.Refuse(reason="parts of doubtful identity are on the belt", remedy="let it run empty.")
-            self._empty_at = None
+            return wire.Refuse(reason="parts of doubtful identity are on the belt", remedy="let it run empty.")
         return None
 
     def _grant(self, now: int) -> int:
@@ -224,7 +234,6 @@ class Gateway:
         session = self._register.grant(self._new_session(0), self._link.count_now(now + self._announce_ns))
         self.sessions_granted += 1
         self._last_doubt = ""
-        self._beat_ns = now  # the PLC learns of it at once
         return session.station
 
     def _revoke(self, reason: str) -> None:
@@ -258,10 +267,10 @@ class Gateway:
         if self._fresh:
             self._fresh = False
             self._actuation.restart(status)
-            known = self._register.session
-            if self._empty_at is not None and (status.session, status.epoch) != (known.plc, known.epoch):
-                self._empty_at = self._register.fence(status.count)  # the count may have begun anew
             self._register.restart(status.session, self._session, status.epoch, status.last_part)
+            self.operations.resume(status)
+            if self._empty_at is not None:
+                self._empty_at = self._register.fence(status.count)  # in this session's counts
             return
         if not self._link.armed:
             self._actuation.restart(status)  # what it echoes of earlier sessions may still change
@@ -278,17 +287,20 @@ class Gateway:
         status, register = self._link.status, self._register
         assert status is not None
         count_now = self._link.count_now(now)
+        if self._empty_at is not None and delta(status.count, self._empty_at) >= 0:
+            self._empty_at = None
         register.withheld = self.operations.withheld
         self._take_echo()
         highest = register.highest
-        for number, count in status.parts:
+        for number, count in status.parts if status.last_part != highest else ():
             if highest is None or delta(number, highest) > 0:
                 self._actuation.counted(number, count)
                 if (decision := register.plc_part(number, count, count_now)) is not None:
                     self._act(decision, now)
                 if self._stations.wants_counts:
                     self._tell(wire.Counted(session=self._stations.session, part=number, count=count))
-        register.moved(status.count)
+        if register.moved(status.count):
+            self._actuation.went_back()
         executed, doubt = self._actuation.follow(status, count_now)
         self._doubt = self._doubt or doubt
         for number in executed:
@@ -296,7 +308,7 @@ class Gateway:
                 self._tell(wire.Executed(session=self._stations.session, part=number, echoed_ns=now))
         for decision in register.advance(count_now):
             self._act(decision, now)
-        if self._stations.is_stale(now):
+        if self._heard_all and self._stations.is_stale(now):
             self._revoke("the station fell silent or its loop stands still")
         self._doubt = self._doubt or self.operations.watch(status, register, now)
 
@@ -307,6 +319,7 @@ class Gateway:
         self._register.bypass = self.operations.mode is Mode.BYPASS and not self.operations.alarms.rejects
         if self._register.bypass and self._link.armed and session.station == 0:
             self._grant(self._clock())
+            self._beat_ns = 0  # the PLC learns of it at once
         if (status.station_session, status.fence) == (session.station, session.fence):
             self._echoed = session.station, status.recipe
 
@@ -323,12 +336,20 @@ class Gateway:
             _log.warning("The gateway's session ended: %s.", reason)
         self._last_doubt = reason
         self.sessions_lost += self._link.armed
+        self._rest()
         self._revoke(reason)
         self._link.doubt(reason)
         self._doubt = ""
         self._session = self._new_session(self._session)
         self._register.suspend()
         self._fresh = True
+
+    def _rest(self) -> None:
+        """Switch the gateway's own output off at once; where that fails, its watchdog does it."""
+        if self._actuation.output:
+            self._actuation.output = False
+            with suppress(PlcError):
+                self._driver.write_control(self._control())
 
     # -- act --------------------------------------------------------------------------------------------------------
 
@@ -347,7 +368,8 @@ class Gateway:
                     return True
             except PlcError as error:
                 self.plc_errors += 1
-                self._doubt = error.problem  # whether it arrived is unknown: begin anew after this turn
+                self._doubt = error.problem
+                return True  # whether it arrived is unknown: begin anew after this turn, and let the gate tell
         self._register.permit_failed(permit.number)
         return False
 
@@ -361,14 +383,18 @@ class Gateway:
     def _send_beats(self, now: int) -> None:
         self._beat_ns = now + int(self._config.heartbeat_ms * NS_PER_MS)
         self._beat += 1
-        if self._link.status is not None and not self._fresh:
-            try:
-                self._driver.write_control(self._control())
-            except PlcError as error:
-                self.plc_errors += 1
-                self._begin_anew(error.problem)
+        self._write_control()
         count, mode = self._link.count_now(now), self.operations.mode.value
         self._tell(wire.GatewayBeat(beat=self._beat, plc_ok=self._link.armed, count=count, mode=mode))
+
+    def _write_control(self) -> None:
+        if self._link.status is None or self._fresh:
+            return
+        try:
+            self._driver.write_control(self._control())
+        except PlcError as error:
+            self.plc_errors += 1
+            self._begin_anew(error.problem)
 
     def _control(self) -> Control:
         session, stations = self._register.session, self._stations

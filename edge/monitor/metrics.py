@@ -114,6 +114,7 @@ _VOIDED_CAUSES = (
     "rejected_at_gate",
     "collateral",
     "overheated",
+    "reversed",
     "session_lost",
     "no_word",
 )

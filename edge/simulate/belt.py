@@ -52,11 +52,15 @@ class Belt:
 
     def travel_nm(self, at_ns: int) -> int:
         """Return the travel at a time not further back than ``REMEMBERED_NS``."""
-        return self._stretches[self._index(at_ns)].travel_nm(at_ns)
+        stretch = self._stretches[-1]
+        if at_ns < stretch.start_ns:
+            stretch = self._stretches[self._index(at_ns)]
+        return stretch.start_nm + stretch.speed_um_s * (at_ns - stretch.start_ns) // 1_000_000
 
     def speed_um_s(self, at_ns: int) -> int:
         """Return the speed at a time."""
-        return self._stretches[self._index(at_ns)].speed_um_s
+        stretch = self._stretches[-1]
+        return stretch.speed_um_s if at_ns >= stretch.start_ns else self._stretches[self._index(at_ns)].speed_um_s
 
     def crossing(self, from_ns: int, up_nm: int | None, down_nm: int | None) -> tuple[int, bool] | None:
         """Return when the belt next reaches ``up_nm`` or falls below ``down_nm``, and True for the former.
@@ -152,7 +156,8 @@ class Encoder:
             reading = next((r for r in reversed(self._readings) if r.start_ns <= at_ns), self._readings[0])
         if reading.frozen is not None:
             return reading.frozen % COUNTER_SPAN
-        return (reading.offset + self._travelled(at_ns)) % COUNTER_SPAN
+        travelled = self._belt.travel_nm(at_ns) * self._counts_per_mm // NM_PER_MM
+        return (reading.offset + travelled) % COUNTER_SPAN
 
     def freeze(self, now_ns: int) -> None:
         """Let the reading stand."""

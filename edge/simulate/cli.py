@@ -167,6 +167,7 @@ def plant(
             length_max_mm=length_max,
             fail_safe=1 if fail_safe is FailSafe.REJECT else 2,
             pulse=signal_kind is Signal.PULSE,
+            watchdog_ms=120.0 if signal_kind is Signal.PULSE else 150.0,
         ),
         faults=faults,
         camera_start=camera_start,

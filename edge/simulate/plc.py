@@ -127,10 +127,13 @@ class PlcProgram(GateControl):
         """Run the program once on this input image and return the output image."""
         if not self._running:
             return Outputs()
-        self._hold_belt(inputs, self._is_own_block() and bool(self._reg[G_FLAGS] & STOP))
+        own = self._is_own_block()
+        asked = own and self._reg[G_FLAGS] & STOP != 0
+        if asked or self._stop_asked or inputs.reset is not self._reset_held:
+            self._hold_belt(inputs, asked)
         self._count_parts(inputs)
         self._check_encoder(now_ns, inputs)
-        self._supervise_gateway(now_ns)
+        self._supervise_gateway(now_ns, own)
         self._take_permits(inputs)
         if self._disturbed or inputs.confirms or not self._is_quiet(inputs.count):
             self._move_gate(inputs.count)
@@ -139,30 +142,28 @@ class PlcProgram(GateControl):
             self._find_quiet(inputs.count)
             self._publish_state(inputs)
             self._disturbed = False
-        self._publish(inputs)
-        return Outputs(self._gate_open, self._infeed_open, self._belt_stop)
-
-    @property
-    def _infeed_open(self) -> bool:
-        return self._alive and bool(self._reg[G_FLAGS] & READY)
+        infeed_open = self._honoured_session != 0 and self._reg[G_FLAGS] & READY != 0
+        belt_stop = self._stop_latched or self._stop_asked
+        self._publish(inputs, infeed_open, belt_stop)
+        return Outputs(self._gate_open, infeed_open, belt_stop)
 
     # -- the gateway's session -----------------------------------------------------------------------------------
 
-    def _supervise_gateway(self, now_ns: int) -> None:
+    def _supervise_gateway(self, now_ns: int, own: bool) -> None:
         control = self._reg[G_FLAGS : CONTROL + CONTROL_SIZE]
         if control != self._control:
             self._control, self._disturbed = control, True
             self._void_fenced()
-        own, session = self._is_own_block(), self._get32(G_SESSION_W)
+        session = self._get32(G_SESSION_W)
         beats = own and self._reg[G_HEARTBEAT] != self._beat
         if beats:
             self._beat, self._beat_ns = self._reg[G_HEARTBEAT], now_ns
         agreed, stale = self._reg[G_FAIL_SAFE] == self.settings.fail_safe, self._is_stale(now_ns)
-        if self._alive and (stale or not agreed or not own or session != self._honoured_session):
+        if self._honoured_session and (stale or not agreed or not own or session != self._honoured_session):
             self._burn_session()
             if stale:
                 self._stop_line()
-        if not self._alive and beats and session and session not in self._burnt:
+        if beats and not self._honoured_session and session and session not in self._burnt:
             self._disturbed = True
             if agreed:
                 self._honoured_session = session
@@ -248,20 +249,20 @@ class PlcProgram(GateControl):
 
     # -- registers -----------------------------------------------------------------------------------------------
 
-    def _publish(self, inputs: Inputs) -> None:
+    def _publish(self, inputs: Inputs, infeed_open: bool, belt_stop: bool) -> None:
         """Show what changes in every scan."""
         self._reg[HEARTBEAT] = (self._reg[HEARTBEAT] + 1) % 0x1_0000
         self._reg[FLAGS] = (
             RUNNING
-            | GATEWAY_ALIVE * self._alive
-            | INFEED_OPEN * self._infeed_open
+            | GATEWAY_ALIVE * (self._honoured_session != 0)
+            | INFEED_OPEN * infeed_open
             | BELT_MOVING * inputs.belt_moving
             | RESET * inputs.reset
             | BIN_FULL * inputs.bin_full
             | AIR_LOW * inputs.air_low
-            | EYE_BLOCKED * self._is_eye_blocked(inputs.count)
+            | EYE_BLOCKED * (self._covered_at is not None and self._is_eye_blocked(inputs.count))
             | ENCODER_LOST * (self._lost_at is not None)
-            | LINE_STOPPED * self._belt_stop
+            | LINE_STOPPED * belt_stop
             | PULSE * self.settings.pulse
         )
         self._put32(COUNT_W, inputs.count)

@@ -116,10 +116,6 @@ class GateControl(PartTable):
             self._stop_latched = False
         self._stop_asked, self._reset_held = asked, inputs.reset
 
-    @property
-    def _belt_stop(self) -> bool:
-        return self._stop_latched or self._stop_asked
-
     # -- what can wait -------------------------------------------------------------------------------------------
 
     def _is_quiet(self, count: int) -> bool:

@@ -156,13 +156,17 @@ class PartTable(Registers):
             self._high, self._advanced_ns = inputs.count, now_ns
         if not inputs.belt_moving:
             self._stood_ns = now_ns
-        if self._stands(now_ns):
+        stands = self._stands(now_ns)
+        if stands:
             self._end_permits(inputs.count, EXECUTED)  # the relay's word alone holds no gate open
-        if self._runs_away(ahead, elapsed_ns):
+        if elapsed_ns != self._elapsed_ns:
+            self._take_time(elapsed_ns)  # most scans take the same time
+        if self._runs_away(ahead):
             self._end_permits(inputs.count, ARMED)  # the gate is too slow for this belt
-        jumped = inputs.epoch != self._epoch or self._has_jumped(ahead, elapsed_ns)
+        jumped = inputs.epoch != self._epoch or self._has_jumped(ahead)
         jumped = jumped or self._has_stalled(ahead, inputs.belt_moving)
-        if jumped or self._is_frozen(now_ns) or self._has_reversed(ahead):
+        frozen = stands and now_ns - self._stood_ns >= self._still_ns
+        if jumped or frozen or self._has_reversed(ahead):
             self._give_up_parts(inputs)
             self._restart_counts(now_ns, inputs)
         if jumped or delta(inputs.count, self._peak) > 0:
@@ -171,22 +175,18 @@ class PartTable(Registers):
     def _stands(self, now_ns: int) -> bool:
         return now_ns - self._advanced_ns >= self._still_ns
 
-    def _is_frozen(self, now_ns: int) -> bool:
-        return self._stands(now_ns) and now_ns - self._stood_ns >= self._still_ns
-
     def _has_reversed(self, ahead: int) -> bool:
         return ahead < -self._backlash
 
-    def _has_jumped(self, ahead: int, elapsed_ns: int) -> bool:
-        self._take_time(elapsed_ns)
+    def _has_jumped(self, ahead: int) -> bool:
         return abs(ahead) > self._travel_most
 
     def _take_time(self, elapsed_ns: int) -> None:
-        if elapsed_ns != self._elapsed_ns:  # most scans take the same time
-            self._elapsed_ns, self._ahead = elapsed_ns, 0
-            travel = self.settings.travel_counts(elapsed_ns / 1_000_000)
-            self._brakes = self.settings.counts(self.settings.brake_mm_s2 * (elapsed_ns / 1e9) ** 2)
-            self._travel_most, self._fast = JUMP_FACTOR * travel + self._backlash, OVERSPEED * travel + 1
+        """Work out what depends on the time between two scans."""
+        self._elapsed_ns, self._ahead = elapsed_ns, 0
+        travel = self.settings.travel_counts(elapsed_ns / 1_000_000)
+        self._brakes = self.settings.counts(self.settings.brake_mm_s2 * (elapsed_ns / 1e9) ** 2)
+        self._travel_most, self._fast = JUMP_FACTOR * travel + self._backlash, OVERSPEED * travel + 1
 
     def _has_stalled(self, ahead: int, moving: bool) -> bool:
         """True if the count slows down harder than the belt can brake, while the relay says that it runs.
@@ -196,9 +196,8 @@ class PartTable(Registers):
         before, self._ahead = self._ahead, ahead if moving else 0
         return moving and 0 < self._brakes < before - ahead
 
-    def _runs_away(self, ahead: int, elapsed_ns: int) -> bool:
+    def _runs_away(self, ahead: int) -> bool:
         """True from the second scan in a row in which the belt was faster than the windows are made for."""
-        self._take_time(elapsed_ns)
         self._fast_scans = self._fast_scans + 1 if ahead > self._fast else 0
         return self._fast_scans > 1
 

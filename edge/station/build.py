@@ -15,7 +15,7 @@ from edge.capture.base import Camera, TriggerSource, frame_shape
 from edge.capture.factory import open_camera, open_trigger
 from edge.capture.loop import CaptureThread, TriggerThread
 from edge.clock import NS_PER_MS
-from edge.config import RecipeConfig, StationConfig
+from edge.config import RecipeConfig, RecipeFile, StationConfig, parse
 from edge.core import budget
 from edge.core.ledger import PartLedger
 from edge.core.match import Matcher
@@ -27,7 +27,7 @@ from edge.engine.select import Choice, build, choose
 from edge.errors import ConfigError
 from edge.model.gate import golden_gate
 from edge.model.package import Manifest, ModelPackage, load_package
-from edge.record.commands import control
+from edge.record.commands import CommandLog, control, last_state
 from edge.record.outcomes import OutcomeWriter
 from edge.station.inspection import InspectThread
 from edge.station.interfaces import StationEvent
@@ -117,6 +117,22 @@ def devices(config: StationConfig) -> Iterator[tuple[Camera, TriggerSource]]:
         yield camera, source
 
 
+def with_kept_recipe(config: StationConfig) -> StationConfig:
+    """Return ``config`` with the recipe that was last set by command: a restart does not change what is judged by.
+
+    Raises:
+        ConfigError: the record holds a recipe that cannot be used.
+    """
+    record = config.control.record
+    kept = last_state(Path(record)) if record is not None else None
+    if kept is None or "recipe" not in kept:
+        return config
+    recipe = parse({"recipe": kept["recipe"]}, RecipeFile, str(record)).recipe
+    if recipe != config.recipe:
+        _log.warning("Recipe %s, set by command, is kept; the file has %s.", recipe.name, config.recipe.name)
+    return config.model_copy(update={"recipe": recipe})
+
+
 @contextmanager
 def station(config: StationConfig, outcomes: Path | None = None) -> Iterator[Station]:
     """Build a station whose threads run; leaving it closes every part, thread, lease and socket.
@@ -124,6 +140,7 @@ def station(config: StationConfig, outcomes: Path | None = None) -> Iterator[Sta
     Raises:
         EdgeError: something is missing or refused, with its remedy.
     """
+    config = with_kept_recipe(config)
     with deciding(config) as decides, assembled(config, decides, devices, outcomes) as result:
         yield result
 
@@ -180,7 +197,15 @@ def assembled(
         )
         stack.callback(result.finish)
         stack.callback(inspect.stop)  # before the end, so that what it has begun still counts and gives its slot back
-        stack.enter_context(control(config.control, receiver(mailbox.post)))
+        log: CommandLog | None = None
+
+        def keep(recipe: RecipeConfig) -> bool:
+            if log is None or config.control.record is None:
+                return False
+            log.state({"recipe": recipe.model_dump(mode="json")})
+            return True
+
+        log = stack.enter_context(control(config.control, receiver(mailbox.post, keep)))
         triggers = TriggerThread(source, mailbox.post, frame_timeout_ns)
         for thread in (CaptureThread(camera, pool, mailbox.post), triggers):
             thread.start()

@@ -7,6 +7,7 @@ a socket or another thread; time and the wait between turns are given to it.
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping
 from threading import Event
 
@@ -42,9 +43,6 @@ LONGEST_WAIT_NS = 50 * NS_PER_MS
 
 STALL_NS = 10 * LONGEST_WAIT_NS
 """A wait that lasts this long was no wait: the process was stopped, or got no processor."""
-
-UNKNOWN_TRIGGERS = 3
-"""This many known or older numbers in a row are no doubled messages: the counter has started anew."""
 
 
 class DeviceFailed(CameraError):
@@ -98,9 +96,9 @@ class Station:
         self._link = GatewayLink(publisher, reporter, self._places, clock)
         self._health = Health(alive, int(config.camera.silent_ms * NS_PER_MS))
         self._recipes = Recipes(recipe.name, rules(recipe), int(limits.ceiling_ms * NS_PER_MS))
+        self._events: deque[StationEvent] = deque()  # taken and not yet handled: they outlive the fault of a device
         self._frames: dict[FrameInfo, Lease | str] = {}  # frames that wait for a trigger: their slot, or why it is lost
         self._inspecting: dict[Lease, Part] = {}
-        self._unknown_in_row = 0
         self._awake_ns = self._turned_ns = 0
         self._stopping = False
         self._hang_ns = int(limits.hang_ms * NS_PER_MS)
@@ -122,7 +120,9 @@ class Station:
         """Close what is open, tell the gateway, and report it.  The threads that post events must have stopped."""
         self._stopping = True
         now = self._clock()
-        for event in self._mailbox.take():
+        self._events.extend(self._mailbox.take())
+        while self._events:
+            event = self._events.popleft()
             if not isinstance(event, CaptureFault | TriggerFault):
                 self._take(event, now)
         for part in self._ledger.drain("station_stopping", now):
@@ -132,7 +132,7 @@ class Station:
         self._reporter.flush()
 
     def abandon(self) -> None:
-        """Finish without the threads, of which one hangs: what is known is recorded before the process ends."""
+        """Finish, and close the reports: the process ends with that.  As for ``finish``, nobody posts any more."""
         self.finish()
         self._reporter.close()
 
@@ -147,8 +147,9 @@ class Station:
         if now - self._turned_ns > STALL_NS:
             self._awake_ns = now  # the whole process was held up: no engine can be blamed for that time
         self._turned_ns = now
-        for event in self._mailbox.take():
-            self._take(event, self._clock())
+        self._events.extend(self._mailbox.take())
+        while self._events:
+            self._take(self._events.popleft(), self._clock())
         now = self._clock()
         self._hear(now)
         self._close_due(now)
@@ -207,16 +208,12 @@ class Station:
         jumps, unknown = self._ledger.jumps, self._ledger.unknown_triggers
         closed = self._ledger.open(trigger, self._recipes.at(trigger.t0_ns).name, now, misplaced)
         if self._ledger.unknown_triggers > unknown:
-            self._unknown_in_row += 1
-            if self._unknown_in_row >= UNKNOWN_TRIGGERS:
-                self._renew("the trigger counter jumped")
             return
-        self._unknown_in_row = 0
+        if self._ledger.jumps > jumps:  # before anything is said under a number that now has two meanings
+            self._renew("the trigger counter jumped")
         self._close_new(closed, trigger, now)
         if count is not None:
             self._places.passed(count, trigger.t0_ns, now, self._link.has_session)
-        if self._ledger.jumps > jumps:
-            self._renew("the trigger counter jumped")
         part = self._ledger.get(number)
         if part is None:
             return
@@ -253,8 +250,11 @@ class Station:
         self._discard(match.info)
 
     def _inspect_frame(self, number: int, info: FrameInfo, now: int) -> None:
-        if self._places.source == "camera":
+        if self._places.source == "camera" and self._ledger.get(number) is not None:
             self._locate(number, self._places.of_frame(info), now)
+            if self._ledger.get(number) is None:  # its own frame has closed it: that one is not late
+                self._discard(info)
+                return
         held = self._frames.pop(info)
         part = self._ledger.attach(number, info)
         if isinstance(held, str):
@@ -293,9 +293,11 @@ class Station:
             raise EngineHung(f"An inspection has not returned for {self._limits.hang_ms:g} ms.")
 
     def _close_new(self, parts: list[Part], trigger: Trigger | None, now: int) -> None:
-        """Conclude parts that closed as they were opened: that of ``trigger``, or of triggers that were lost."""
+        """Conclude parts that ``trigger`` closed: its own, those of lost triggers, or those before a jump."""
         for part in parts:
-            t0_ns = part.trigger.t0_ns if trigger is not None and part.number == trigger.number else None
+            self._matcher.forget(part.number)  # all of them, before a held frame is asked about again
+        for part in parts:
+            t0_ns = part.trigger.t0_ns if part.trigger is trigger else None
             for match in self._matcher.skip(part.number, t0_ns):
                 self._on_match(match, now)
             self._conclude(part)
@@ -346,11 +348,11 @@ class Station:
     def _on_epoch(self, now: int) -> None:
         for part in self._ledger.drain("not_synchronised", now):  # their counts mean nothing any more
             self._conclude(part)
+        self._ledger.resynchronise()
         self._places.track.restart()
         self._renew("the encoder epoch changed")
 
     def _renew(self, reason: str) -> None:
         """Ask for a new session, whose fence clears the stretch where identity is in doubt."""
         self._link.renew(reason)
-        self._ledger.resynchronise()
         self._matcher.resynchronise()

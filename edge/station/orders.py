@@ -16,10 +16,14 @@ from edge.wire.control import Command
 
 @dataclass(frozen=True)
 class Order:
-    """A command, with the recipe that it names where it names one."""
+    """A command, with the recipe that it names where it names one.
+
+    ``keep`` remembers a recipe beyond the end of the process, or returns False where nothing can.
+    """
 
     command: Command
     recipe: RecipeConfig | None = None
+    keep: Callable[[RecipeConfig], bool] = lambda _: False
 
     def carry_out(self, change: Callable[[RecipeConfig], None], state: Callable[[], tuple[str, str]]) -> None:
         """Do it, in the signal thread, and answer.
@@ -38,13 +42,18 @@ class Order:
         except ConfigError as error:
             self.command.answer(False, error.problem, remedy=error.remedy)
         else:
-            self.command.answer(True, f"Parts triggered from now on are judged by recipe {self.recipe.name}.")
+            text = f"Parts triggered from now on are judged by recipe {self.recipe.name}."
+            forgets = "" if self.keep(self.recipe) else " A restart forgets it: control.record is not set."
+            self.command.answer(True, text + forgets)
 
 
-def receiver(post: Callable[[Order], None]) -> Callable[[Command], None]:
+def receiver(
+    post: Callable[[Order], None], keep: Callable[[RecipeConfig], bool] = lambda _: False
+) -> Callable[[Command], None]:
     """Return what takes commands in the control thread and posts what the signal thread has to do.
 
-    ``recipe`` with the argument ``path``: a TOML file with a ``[recipe]``.  ``status``: nothing else.
+    ``recipe`` with the argument ``path``: a TOML file with a ``[recipe]``.  ``status``: nothing else.  For ``keep``
+    see ``Order``.
     """
 
     def receive(command: Command) -> None:
@@ -57,7 +66,7 @@ def receiver(post: Callable[[Order], None]) -> Callable[[Command], None]:
             except EdgeError as error:
                 command.answer(False, error.problem, remedy=error.remedy)
                 return
-            post(Order(command, recipe))
+            post(Order(command, recipe, keep))
         else:
             command.answer(False, f"A station knows no command {command.name!r} with these arguments: recipe, status.")
 

@@ -96,7 +96,7 @@ class Reporter:
     def acknowledged(self, ack: wire.Ack, t4_ns: int) -> None:
         """Take the gateway's answer to a verdict."""
         part = self._waiting.pop((ack.session, ack.part), None)
-        self._dispositions[ack.disposition] += 1
+        self._dispositions[ack.disposition if ack.disposition in self._dispositions else "other"] += 1
         if part is not None:
             self._acknowledged += 1
             self._record(part, ack.disposition, t4_ns)
@@ -141,7 +141,7 @@ class Reporter:
             station=self._config.name,
             lane=part.trigger.lane,
             part=part.number,
-            count=part.count or 0,
+            count=part.count,
             outcome=verdict.outcome.value,
             cause=verdict.cause,
             rule=verdict.rule,

@@ -89,10 +89,11 @@ class Publisher:
     def _take(self, message: wire.ToStation) -> bool:
         if isinstance(message, wire.Grant):
             if message.fail_safe != self._config.gateway.fail_safe:
-                self.refusal = f"the gateway's fail-safe is {message.fail_safe!r}"
                 self._send(wire.Goodbye(session=message.session))
+                self.drop(f"the gateway's fail-safe is {message.fail_safe!r}")
                 return False
             self.grant, self.session, self.refusal = message, message.session, ""
+            self._recipe_told = False  # which Hello this answers is unknown, and an equal number changes nothing
             return True
         if isinstance(message, wire.Refuse):
             self.refusal = f"{message.reason} ({message.remedy})"

@@ -12,11 +12,11 @@ from tests.support_line import Eye, assert_nothing_escaped, end, running_line
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
 
-SLOW = "speed_min_mm_s = 250.0\nspeed_max_mm_s = 250.0"
+SLOW = "speed_min_mm_s = 150.0\nspeed_max_mm_s = 150.0"
 PULSE = """signal = "pulse"
 [pulse]
 link_p999_ms = 6.0
-output_watchdog_ms = 150.0
+output_watchdog_ms = 120.0
 """
 
 
@@ -32,9 +32,9 @@ def wait_for_no_permits(eye: Eye) -> int:
 
 
 def test_a_gate_timed_by_the_gateway_parts_good_from_bad() -> None:
-    slow = ("--speed", "250", "--v-max", "250")
-    with running_line(40, "--signal", "pulse", "--confirm", "60", *slow, limits=SLOW, plc=PULSE) as (line, _):
-        time.sleep(14)
+    slow = ("--speed", "150", "--v-max", "150")
+    with running_line(30, "--signal", "pulse", "--confirm", "60", *slow, limits=SLOW, plc=PULSE) as (line, _):
+        time.sleep(16)
         status = gateway(line, "status")
         seen = end(line, timeout_s=60)
     assert_nothing_escaped(seen)
@@ -95,3 +95,17 @@ def test_another_recipe_holds_for_parts_triggered_after_it() -> None:
     assert set(recipes[first:]) == {"strict"}
     assert len(recipes) - first >= 15
     assert sum(record["cause"] == "clean" for record in seen.outcomes.values() if record["recipe"] == "strict") > 5
+
+
+def test_a_recipe_set_by_command_outlives_the_station() -> None:
+    with running_line(0) as (line, eye):
+        eye.wait_honoured(5, 30)
+        strict = line.folder / "strict.toml"
+        strict.write_text('[recipe]\nname = "strict"\nrules = [{ name = "anything", min_score = 0.2 }]\n')
+        assert request(line.folder / "station.control", "recipe", path=str(strict))["ok"] is True
+        line.stop("station")
+        line.start_station()
+        eye.wait_honoured(eye.honoured() + 10, 30)
+        seen = end(line, stop=True)
+    assert_nothing_escaped(seen)
+    assert max(seen.outcomes.items())[1]["recipe"] == "strict"

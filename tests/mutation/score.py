@@ -14,8 +14,8 @@ from pathlib import Path
 LEAST = 0.95
 MUTANTS = Path("mutants/edge/core")
 LISTED = Path(__file__).parent / "survivors.md"
-SURVIVED, UNTESTED = 0, 33
-"""Exit codes that mutmut notes: the tests passed; no test meets the function."""
+FAILED, TIMED_OUT = {1, 3}, {24, -24, 36, 152, 255}
+"""Exit codes that mutmut notes of tests which found the mutant: they failed, or no longer came to an end."""
 
 
 def main() -> int:
@@ -27,7 +27,7 @@ def main() -> int:
         if unfinished := [name for name, code in results.items() if code is None]:
             print(f"{unfinished[0]} was not run; end the run of mutmut first.")
             return 1
-        living = {name for name, code in results.items() if code in (SURVIVED, UNTESTED)}
+        living = {name for name, code in results.items() if code not in FAILED | TIMED_OUT}
         alive |= living
         counts[meta.name.removesuffix(".py.meta")] = Counter(mutants=len(results), killed=len(results) - len(living))
     total = sum(counts.values(), Counter[str]())

@@ -231,6 +231,11 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path, name: str) -> None:
         ({"position": {"camera_offset_mm": -1.0}}, ["position.camera_offset_mm", "-1.0"]),
         ({"position": {"source": "time"}, "line": {"speed_min_mm_s": 999.0}}, ["'time'", "999", "1000"]),
         ({"position": {"source": "plc"}, "gateway": {"endpoint": None}}, ["'plc'", "gateway.endpoint"]),
+        (
+            {"position": {"source": "time"}, "gateway": {"endpoint": "tcp://10.0.0.2:5570"}},
+            ["'time'", "this host", "10.0.0.2"],
+        ),
+        ({"trigger": {"kind": "timer"}}, ["'timer'", "gateway.endpoint = 'none'"]),
         ({"position": {"source": "camera"}, "camera": {"kind": "folder", "source": "x"}}, ["'camera'", "'folder'"]),
         ({"line": {"backlash_mm": 50.0}}, ["backlash_mm 50.0", "pitch_min_mm 100.0"]),
         ({"control": {"mode": "rw"}}, ["control.mode", "rw"]),
@@ -246,6 +251,19 @@ def test_every_source_of_the_position_can_be_configured(source: str) -> None:
     assert station(position={"source": source}, line={"backlash_mm": 49.9}).position.source == source
 
 
+@pytest.mark.parametrize(
+    "endpoint", ["none", "ipc:///tmp/g", "tcp://127.0.0.1:5570", "tcp://localhost:5570", "tcp://[::1]:5570"]
+)
+def test_a_position_by_time_needs_no_gateway_or_one_on_this_host(endpoint: str) -> None:
+    made = station(position={"source": "time"}, gateway={"endpoint": endpoint})
+    assert made.gateway.endpoint == (None if endpoint == "none" else endpoint)
+
+
+def test_a_station_without_a_gateway_may_number_by_a_timer_and_not_place_by_the_plc() -> None:
+    assert station(trigger={"kind": "timer"}, gateway={"endpoint": "none"}).gateway.endpoint is None
+    assert "'plc' needs gateway.endpoint" in refusal(position={"source": "plc"}, gateway={"endpoint": "none"})
+
+
 def test_a_recipe_file_holds_a_recipe_alone(tmp_path: Path) -> None:
     path = tmp_path / "recipe.toml"
     path.write_text('[recipe]\nname = "night"\nrules = [{ name = "any" }]\n')
@@ -253,3 +271,32 @@ def test_a_recipe_file_holds_a_recipe_alone(tmp_path: Path) -> None:
     path.write_text('lane = 1\n[recipe]\nrules = [{ name = "any" }]\n')
     with pytest.raises(ConfigError, match="lane: unknown key"):
         load(path, RecipeFile)
+
+
+def test_a_gate_that_rests_in_pass_may_reject_for_as_long_as_it_takes() -> None:
+    gateway: dict[str, Any] = {
+        "accept_escapes": True,
+        "plc": {"signal": "pulse"},
+        "pulse": {"link_p999_ms": 1.0, "output_watchdog_ms": 9.0},
+        "actuator": {"deenergised_state": "pass"},
+    }
+    assert parse(gateway, GatewayConfig, "gateway.toml").actuator.max_energised_ms == 0
+    for state, refused in (("pass", True), ("reject", False)):
+        gateway["actuator"] = {"deenergised_state": state, "max_energised_ms": 50.0}
+        if not refused:
+            parse(gateway, GatewayConfig, "gateway.toml")
+            continue
+        with pytest.raises(ConfigError, match="max_energised_ms would end the REJECT"):
+            parse(gateway, GatewayConfig, "gateway.toml")
+
+
+@pytest.mark.parametrize(
+    ("control", "refused"),
+    [({}, False), ({"path": "c"}, False), ({"path": "c", "record": "r"}, False), ({"record": "r"}, True)],
+)
+def test_a_record_of_commands_needs_a_socket_that_takes_some(control: dict[str, str], refused: bool) -> None:
+    if refused:
+        with pytest.raises(ConfigError, match="record needs path"):
+            parse({"control": control}, GatewayConfig, "gateway.toml")
+    else:
+        parse({"control": control}, GatewayConfig, "gateway.toml")

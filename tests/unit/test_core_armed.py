@@ -82,9 +82,18 @@ def test_what_is_forgotten_is_booked_under_its_cause() -> None:
     assert armed.voided == {"session_lost": 2}
 
 
-def test_a_permit_armed_after_one_further_on_waits_for_that_one() -> None:
+def test_a_permit_armed_after_one_further_on_waits_for_nobody() -> None:
     armed = Armed(REACH)
     armed.take(2, 1000)
     armed.take(1, 0)
-    assert armed.overdue(REACH + 500) == []
+    assert armed.overdue(REACH + 500) == [1]
     assert armed.overdue(REACH + 1001) == [2, 1]
+
+
+@pytest.mark.parametrize("count", [0, REACH, SPAN - 1])
+def test_of_a_part_far_ahead_of_the_belt_no_word_will_come_either(count: int) -> None:
+    """As where a count that jumped back was not noticed: the part is not on this belt."""
+    armed = Armed(REACH)
+    armed.take(1, count)
+    assert armed.overdue((count - REACH) % SPAN) == []
+    assert armed.overdue((count - REACH - 1) % SPAN) == [1]

@@ -74,6 +74,16 @@ def test_a_restart_forgets_the_furthest() -> None:
 
 
 @BASES
+@pytest.mark.parametrize("side", [-1, 1])
+@pytest.mark.parametrize(("off", "far"), [(0, False), (GATE + PITCH, False), (GATE + PITCH + 1, True)])
+def test_a_place_is_far_by_more_than_a_gate_and_a_pitch(base: int, side: int, off: int, far: bool) -> None:
+    made = belt(base + 300, base)
+    assert made.is_far(wrap(base + side * off)) is far
+    made.restart()
+    assert not made.is_far(wrap(base + side * off)), "nobody knows where the belt is"
+
+
+@BASES
 @pytest.mark.parametrize(("off", "agree"), [(-MATCH - 1, False), (-MATCH, True), (MATCH, True), (MATCH + 1, False)])
 def test_two_readings_of_one_part_agree_up_to_half_a_pitch(base: int, off: int, agree: bool) -> None:
     assert belt().agree(wrap(base + off), base) is agree

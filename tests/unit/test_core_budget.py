@@ -197,7 +197,8 @@ PULSE = PulseConfig(link_p999_ms=3.0, output_watchdog_ms=80.0)
 
 
 def pulse_table(pulse: PulseConfig = PULSE, heartbeat_ms: float = 20.0, **changes: object) -> list[bool]:
-    return [c.holds for c in pulse_checks(replace(sound(), **changes), pulse, TIMING, heartbeat_ms)]  # type: ignore[arg-type]
+    budget = replace(sound(), **{"gap_ms": 100.0} | changes)  # type: ignore[arg-type]
+    return [c.holds for c in pulse_checks(budget, pulse, TIMING, heartbeat_ms)]
 
 
 def test_what_edge_check_prints_of_a_gate_that_the_gateway_times() -> None:
@@ -207,8 +208,8 @@ def test_what_edge_check_prints_of_a_gate_that_the_gateway_times() -> None:
             'use plc.signal = "permit", or slow the line',
         ),
         (
-            "output watchdog", "80 ms", ">= 60 ms (three heartbeats) and <= 100.0 ms (one period)", True,
-            "set the output's watchdog, or heartbeat_ms",
+            "output watchdog", "80 ms", ">= 60 ms (three heartbeats) and <= 10.0 ms (before the next part)",
+            False, "set the output's watchdog, or heartbeat_ms, or slow the line",
         ),
     ]  # fmt: skip
 
@@ -219,7 +220,14 @@ def test_the_gateway_may_time_a_gate_only_within_its_tolerance() -> None:
     assert pulse_table(tolerance_ms={1000: 30.0, 200: 22.0}) == [False, True], "the smallest one counts"
 
 
-def test_the_output_watchdog_outlives_three_heartbeats_and_no_part() -> None:
+def test_the_gap_is_half_the_way_between_two_parts_at_full_speed_less_switching_off() -> None:
+    assert example().gap_ms == pytest.approx((100 - 60) / 2 / 1.0 - BLOW_OFF.switch_off_ms)
+    slower = LINE.model_copy(update={"speed_max_mm_s": 250.0, "part_length_max_mm": 70.0})
+    quick = BLOW_OFF.model_copy(update={"switch_off_ms": 4.0})
+    assert compute(slower, quick, TIMING, 1e9).gap_ms == pytest.approx(30 / 2 / 0.25 - 4)
+
+
+def test_the_output_watchdog_outlives_three_heartbeats_and_ends_before_the_next_part() -> None:
     for watchdog_ms, holds in ((59.9, False), (60.0, True), (100.0, True), (100.1, False)):
         pulse = PULSE.model_copy(update={"output_watchdog_ms": watchdog_ms})
         assert pulse_table(pulse) == [True, holds], watchdog_ms
@@ -255,10 +263,10 @@ def test_counts_may_differ_by_more_than_a_part_slips(match: int, holds: bool) ->
 
 def test_a_blow_off_misses_the_part_or_meets_its_neighbour() -> None:
     line = LINE.model_copy(update={"pitch_min_mm": 120.0, "part_length_max_mm": 70.0})
-    v, swept = 0.5, 0.5 * 70 + 10
-    assert budget.tolerance_ms(line, BLOW_OFF, 500) == pytest.approx((swept - 20) / (2 * v))
+    v, swept = 0.4, 0.4 * 70 + 10
+    assert budget.tolerance_ms(line, BLOW_OFF, 400) == pytest.approx((swept - 20) / (2 * v))
     wide = BLOW_OFF.model_copy(update={"cover_mm": 0.0, "nozzle_mm": 120.0})
-    assert budget.tolerance_ms(line, wide, 500) == pytest.approx((2 * 120 - 70 - (0.5 * 70 + 120)) / (2 * v))
+    assert budget.tolerance_ms(line, wide, 400) == pytest.approx((2 * 120 - 70 - (0.4 * 70 + 120)) / (2 * v))
 
 
 def test_the_tolerance_of_a_stop_is_half_the_gap() -> None:
@@ -270,6 +278,12 @@ def test_the_tolerance_of_a_stop_is_half_the_gap() -> None:
 def test_a_diverter_that_need_not_move_has_no_lead() -> None:
     full = LINE.model_copy(update={"part_length_min_mm": 200.0})
     assert budget.lead_mm(full, ActuatorConfig(kind="diverter", move_ms=10)) == 0.0
+
+
+def test_the_budget_of_a_slower_line() -> None:
+    b = compute(LINE.model_copy(update={"speed_max_mm_s": 800.0, "eye_scatter_ms": 5.0}), BLOW_OFF, TIMING, 1e9)
+    assert b.period_ms == pytest.approx(125.0)
+    assert b.match_counts == 460  # 10 x (50 - 5 x 0.8)
 
 
 def test_the_budget_of_a_line_whose_numbers_are_all_different() -> None:

@@ -48,13 +48,29 @@ def test_the_last_of_a_run_raises_the_alarm_and_none_before(how: str, name: str)
 
 
 @pytest.mark.parametrize(("how", "name"), RUNS)
-@pytest.mark.parametrize("other", ["permitted", "reject", "no_decision", "unannounced", "late"])
-def test_any_other_part_ends_a_run(how: str, name: str, other: str) -> None:
-    if other == how:
+@pytest.mark.parametrize("other", ["permitted", "reject", "no_decision", "unannounced", "late", "fenced"])
+def test_a_part_of_another_fate_ends_a_run(how: str, name: str, other: str) -> None:
+    if other == how or (how == "no_decision" and other not in ("permitted", "reject")):
         return
     made = guard(**{name: 3, f"on_{name}": "stop"}, reject_rate=0)
     assert not any(made.ended(part) for part in (how, how, other, how, how))
     assert made.ended(how)
+
+
+UNDECIDED = ["no_decision", "late", "unanswered", "permit_unwritten", "permit_late"]
+
+
+@pytest.mark.parametrize("how", UNDECIDED)
+def test_parts_on_which_the_line_did_not_decide_in_time_make_one_run(how: str) -> None:
+    made = guard(consecutive_no_decisions=3, on_consecutive_no_decisions="stop", reject_rate=0)
+    assert [made.ended(part) for part in ("no_decision", how, "no_decision")] == [False, False, True]
+
+
+@pytest.mark.parametrize("odd", ["unannounced", "fenced", "withheld", "session_lost", "collateral", "reversed"])
+def test_parts_that_could_not_be_decided_on_neither_end_nor_lengthen_that_run(odd: str) -> None:
+    made = guard(consecutive_no_decisions=3, on_consecutive_no_decisions="stop", reject_rate=0)
+    assert not any(made.ended(part) for part in ("late", odd, odd, "late", odd))
+    assert made.ended("late")
 
 
 @pytest.mark.parametrize(("how", "name"), RUNS)
@@ -106,9 +122,16 @@ def test_nine_rejects_are_no_rate_of_ten_parts() -> None:
     assert made.ended("reject")
 
 
-@pytest.mark.parametrize("how", ["late", "fenced", "withheld"])
+@pytest.mark.parametrize("how", UNDECIDED)
+def test_parts_without_a_timely_decision_enter_the_rate(how: str) -> None:
+    made = guard(reject_rate=0.2, reject_rate_parts=10, on_reject_rate="stop", consecutive_no_decisions=0)
+    assert not any(made.ended(part) for part in ["permitted"] * 8 + [how] * 2)
+    assert made.ended(how)
+
+
+@pytest.mark.parametrize("how", ["fenced", "withheld", "unannounced", "session_lost", "collateral"])
 def test_parts_that_nobody_judged_do_not_enter_the_rate(how: str) -> None:
-    made = guard(reject_rate=0.2, reject_rate_parts=10, on_reject_rate="stop")
+    made = guard(reject_rate=0.2, reject_rate_parts=10, on_reject_rate="stop", consecutive_unannounced=0)
     assert not any(made.ended(how) for _ in range(40))
     assert standing(made) == {}
 
@@ -131,16 +154,16 @@ def test_after_a_reset_the_rate_waits_for_as_many_parts_again() -> None:
 
 
 @usual(60)
-@given(st.lists(st.sampled_from(["permitted", "permitted", "reject", "no_decision", "late"]), max_size=60))
+@given(st.lists(st.sampled_from(["permitted", "permitted", "reject", "no_decision", "late", "fenced"]), max_size=60))
 def test_the_rate_is_that_of_the_last_parts(parts: list[str]) -> None:
     made = guard(reject_rate=0.3, reject_rate_parts=10, on_reject_rate="stop", consecutive_no_decisions=0)
     seen: list[bool] = []
     for how in parts:
         made._alarms.reset()
         raised = made.ended(how)
-        if how != "late":
+        if how != "fenced":
             seen.append(how != "permitted")
-        assert raised is (how != "late" and len(seen) >= 10 and sum(seen[-10:]) > 3)
+        assert raised is (how != "fenced" and len(seen) >= 10 and sum(seen[-10:]) > 3)
 
 
 # -- touching parts --------------------------------------------------------------------------------------------------
@@ -206,6 +229,16 @@ def test_the_first_look_is_no_standstill() -> None:
     assert not made.conditions(replace(QUIET, belt_moving=True), 50 * STILL_NS)
 
 
+def test_after_an_outage_the_wait_begins_anew() -> None:
+    made = guard(on_encoder_lost="stop")
+    moving = replace(QUIET, belt_moving=True, count=7)
+    made.conditions(moving, 0)
+    made.resume(same_plc=True)
+    assert not made.conditions(moving, 50 * STILL_NS)
+    assert not made.conditions(moving, 51 * STILL_NS)
+    assert made.conditions(moving, 51 * STILL_NS + 1)
+
+
 # -- the sensor behind the gate --------------------------------------------------------------------------------------
 
 
@@ -239,6 +272,15 @@ def test_each_part_is_confirmed_once_as_long_as_the_ring_shows_it() -> None:
     made.confirmation(64, True, True)
     made.confirmation(0, True, True)
     assert made.confirmed == 66
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_another_start_of_the_plc_may_give_a_number_to_another_part(same: bool) -> None:
+    made = guard(on_missing="stop")
+    made.confirmation(7, True, True)
+    made.resume(same_plc=same)
+    assert made.confirmation(7, True, False) is not same
+    assert (made.confirmed, made.contradicted) == (1, int(not same))
 
 
 def test_a_new_guard_has_seen_nothing() -> None:

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from edge.core.counter import wrap
+from edge.core.counter import delta, wrap
 from edge.core.ledger import PartLedger
 from edge.core.outcome import CAUSES, Outcome
 from edge.core.part import FrameInfo, Part, Trigger, Verdict
@@ -43,6 +43,8 @@ class LedgerMachine(RuleBasedStateMachine):
         self.open: dict[int, tuple[int, bool]] = {}  # absolute number -> (T0, has a frame)
         self.counts: dict[int, int] = {}  # absolute number -> absolute count, of open parts
         self.known: list[int] = []
+        self.newest = -1  # T0
+        self.booked: list[tuple[int, int]] = []  # number and latest T0 of edges that the newest T0 cannot tell
         self.ended: dict[int, tuple[Part, Outcome, str]] = {}
         self.late = self.unknown = self.jumps = 0
 
@@ -53,10 +55,8 @@ class LedgerMachine(RuleBasedStateMachine):
 
     def take(self, parts: list[Part], expected: dict[int, tuple[Outcome, str]]) -> None:
         """Book what the ledger closed: exactly the expected parts, each for the first and only time."""
-        by_wrapped = {wrap(n): n for n in expected}
-        assert sorted(p.number for p in parts) == sorted(by_wrapped)
-        for part in parts:
-            number = by_wrapped[part.number]
+        assert [p.number for p in parts] == [wrap(n) for n in expected]
+        for part, number in zip(parts, expected, strict=True):
             assert number not in self.ended, "a second outcome"
             assert part.verdict is not None
             assert (part.verdict.outcome, part.verdict.cause) == expected[number]
@@ -68,14 +68,16 @@ class LedgerMachine(RuleBasedStateMachine):
 
     @rule(
         step=st.sampled_from([1, 1, 1, 1, 1, 1, 2, 3, CAPACITY, CAPACITY + 1, 1000, 0, -1, -4]),
-        age=st.sampled_from([0, 0, 0, 0, 50, 59, 60, 99, 100, 130]),
+        passed=st.sampled_from([0, 1, 1, 1, 1, 1, 140]),
+        age=st.sampled_from([0, 0, 0, 0, 0, 0, 1, 50, 59, 60, 99, 100, 130, -5]),
         place=st.sampled_from(["front"] * 6 + ["none", "none", "known", "known", "nowhere"]),
         off=st.integers(-MATCH - 1, MATCH + 1),
     )
-    def trigger(self, step: int, age: int, place: str, off: int) -> None:
+    def trigger(self, step: int, passed: int, age: int, place: str, off: int) -> None:
         number = self.highest + step
         if number < 0:
             return
+        self.now += passed
         t0 = self.now - age
         expected: dict[int, tuple[Outcome, str]] = {}
         opens = False
@@ -85,15 +87,23 @@ class LedgerMachine(RuleBasedStateMachine):
         elif place == "known":
             place, count = "nowhere", PITCH * number - 10**6
         misplaced = place in ("known", "nowhere")
-        is_known = count is not None and any(abs(count - other) <= MATCH for other in self.known)
-        if not self.first and step <= 0:
+        is_known = count is not None and any(abs(delta(wrap(count), wrap(n))) <= MATCH for n in self.known)
+        is_booked = any(wrap(number) == wrap(n) and t0 <= latest for n, latest in self.booked)
+        if t0 <= self.newest or is_booked:
             self.unknown += 1
         else:
-            jumped = not self.first and step > CAPACITY
+            jumped = not self.first and not 0 < step <= CAPACITY
             self.jumps += jumped
-            lost = range(0) if self.first or jumped else range(self.highest + 1, number)
-            expected = dict.fromkeys(lost, (Outcome.NO_DECISION, "trigger_lost"))
-            if jumped:
+            if jumped:  # the counter began anew: this number is another part's, whatever came under it before
+                expected = dict.fromkeys(self.open, (Outcome.NO_DECISION, "not_synchronised"))
+                number += SPAN
+            elif not self.first:
+                expected = self.lost(range(self.highest + 1, number), t0)
+            if t0 > self.now:
+                self.book(number, t0)
+            else:
+                self.newest = t0
+            if jumped or t0 > self.now:
                 expected[number] = (Outcome.NO_DECISION, "not_synchronised")
             elif misplaced:
                 expected[number] = (Outcome.NO_DECISION, "re_pass" if is_known else "unknown_position")
@@ -119,6 +129,14 @@ class LedgerMachine(RuleBasedStateMachine):
             else:
                 assert (part.count, part.count_interval, part.commit_count) == (None, None, None)
 
+    def book(self, number: int, t0: int) -> None:
+        self.booked = [*self.booked, (number, t0)][-CAPACITY:]
+
+    def lost(self, numbers: range, t0: int) -> dict[int, tuple[Outcome, str]]:
+        for number in numbers:
+            self.book(number, t0)
+        return dict.fromkeys(numbers, (Outcome.NO_DECISION, "trigger_lost"))
+
     def learn(self, count: int) -> None:
         self.known = [*self.known, count][-CAPACITY:]
 
@@ -130,7 +148,7 @@ class LedgerMachine(RuleBasedStateMachine):
             return
         count = self.known[-1] if place == "known" and self.known else PITCH * number - 10**6 * (place != "front")
         misplaced = place != "front"
-        is_known = any(abs(count - other) <= MATCH for other in self.known)
+        is_known = any(abs(delta(wrap(count), wrap(n))) <= MATCH for n in self.known)
         expected = (Outcome.NO_DECISION, "re_pass" if is_known else "unknown_position")
         part = self.ledger.locate(wrap(number), wrap(count), self.now, misplaced)
         self.take([part] if part else [], {number: expected} if misplaced else {})
@@ -143,7 +161,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def lose(self, ahead: int) -> None:
         is_gap = not self.first and 0 < ahead < CAPACITY
         numbers = range(self.highest + 1, self.highest + ahead + 1) if is_gap else range(0)
-        expected = dict.fromkeys(numbers, (Outcome.NO_DECISION, "trigger_lost"))
+        expected = self.lost(numbers, self.now)
         closed = self.ledger.lose(wrap(self.highest + ahead), "recipe", self.now, self.now)
         assert all(part.count is None for part in closed)
         self.take(closed, expected)
@@ -301,7 +319,7 @@ def test_a_gap_of_the_whole_capacity_is_lost_triggers_and_one_more_is_a_jump() -
     for step, lost, jumps in ((5, 4, 0), (6, 0, 1)):
         book = ledger()
         book.open(Trigger(SPAN - 2, 0, 0), "r", 0)
-        closed = book.open(Trigger(wrap(SPAN - 2 + step), 0, 0), "r", 0)
+        closed = book.open(Trigger(wrap(SPAN - 2 + step), 0, 1), "r", 1)
         assert [p.verdict.cause for p in closed if p.verdict].count("trigger_lost") == lost
         assert book.jumps == jumps
 
@@ -319,10 +337,11 @@ def test_a_contradictory_verdict_is_refused_and_costs_no_part(verdict: Verdict) 
 def test_lost_numbers_of_a_new_session_never_end_parts_that_are_still_open() -> None:
     book = ledger()
     for number in (10, 11):
-        book.open(Trigger(number, 0, 0), "r", 0)
+        book.open(Trigger(number, 0, number), "r", number)
     book.resynchronise()
-    ended = [*book.open(Trigger(8, 0, 0), "r", 0), *book.open(Trigger(12, 0, 0), "r", 0)]
-    ended += book.drain("station_stopping", 1)
+    ended = [*book.open(Trigger(8, 0, 12), "r", 12), *book.open(Trigger(12, 0, 13), "r", 13)]
+    ended += book.drain("station_stopping", 14)
+    assert book.triggers == len(ended) == 5, "an edge without an outcome"
     numbers = [p.number for p in ended]
     assert len(numbers) == len(set(numbers)), f"two outcomes under one number: {sorted(numbers)}"
 
@@ -364,9 +383,9 @@ def test_before_the_first_number_nothing_is_known_to_be_lost() -> None:
 def test_a_re_pass_is_known_by_the_last_parts_and_no_longer() -> None:
     book = ledger(capacity=3)
     for number in range(1, 5):
-        book.open(Trigger(number, 100 * number, 0), "r", 0)
-        book.fail(number, "frame_missing", 0)
+        book.open(Trigger(number, 100 * number, number), "r", number)
+        book.fail(number, "frame_missing", number)
     causes = [
-        book.open(Trigger(n, c, 0), "r", 0, misplaced=True)[-1].verdict for n, c in ((5, 200), (6, 100), (7, 200))
+        book.open(Trigger(n, c, n), "r", n, misplaced=True)[-1].verdict for n, c in ((5, 200), (6, 100), (7, 200))
     ]
     assert [v.cause for v in causes if v] == ["re_pass", "unknown_position", "re_pass"]

@@ -329,3 +329,21 @@ def test_of_skipped_edges_the_last_few_are_remembered() -> None:
     for number in range(100):
         found.skip(number, 1000 * number)
     assert list(found._skipped) == list(range(92, 100))
+
+
+def test_four_frames_may_wait_where_nothing_else_is_said() -> None:
+    found = Matcher(EARLY, LATE, 1)
+    frames = [frame(n, 1000) for n in range(5)]
+    answers = [found.frame(info) for info in frames]
+    assert [answer.kind for answer in answers] == [Kind.HELD] * 4 + [Kind.STRAY]
+    assert [answer.info for answer in answers] == frames
+
+
+def test_the_stray_frame_of_a_skipped_part_is_named() -> None:
+    found = Matcher(EARLY, LATE, 1, HOLD)
+    found.trigger(1, 1000)
+    assert found.frame(frame(10, 1000)).kind is Kind.MATCHED
+    found.skip(2, 1_000_000)
+    lost = frame(11, 1_000_000)
+    answer = found.frame(lost)
+    assert (answer.kind, answer.info, answer.parts) == (Kind.STRAY, lost, ())

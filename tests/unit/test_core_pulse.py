@@ -2,56 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.core.counter import wrap
-from edge.core.pulse import GateGeometry, PulseGate
+from edge.core.pulse import PulseGate
 from tests.support_hypothesis import usual
-
-GATE, LEAD, LENGTH = 500, 10, 60
-START, END = GATE - LEAD, GATE + LENGTH + LEAD
-"""Of the window of a part counted at 0."""
-GEOMETRY = GateGeometry(GATE, LEAD, LENGTH, on_ms=5.0, off_ms=3.0)
-MS = 1_000_000
-
-
-@dataclass
-class Gate:
-    """A gate on a belt of constant speed, sampled at every count."""
-
-    geometry: GateGeometry = GEOMETRY
-    speed: float = 1.0
-    """In counts per ms."""
-
-    def __post_init__(self) -> None:
-        self.pulse = PulseGate(self.geometry)
-        self.on: list[int] = []
-        self.events: list[tuple[int, int, str]] = []
-
-    def run(self, first: int, last: int) -> Gate:
-        """Note at which counts from ``first`` to ``last`` the output is on, and what is told when."""
-        for count in range(first, last + 1):
-            told = self.pulse.advance(wrap(count), self.speed, round(count / self.speed * MS))
-            self.events += [(count, number, what) for number, what in told]
-            if self.pulse.on:
-                self.on.append(count)
-        return self
-
-    def parts(self, *counts: int, permitted: tuple[int, ...] = ()) -> Gate:
-        """Count parts, numbered from 1, and give some of them their permits."""
-        for number, count in enumerate(counts, 1):
-            self.pulse.part(number, wrap(count))
-        for number in permitted:
-            assert self.pulse.permit(number)
-        return self
-
-
-def span(first: int, last: int) -> list[int]:
-    return list(range(first, last + 1))
+from tests.support_pulse import END, GEOMETRY, START, Gate, span
 
 
 @pytest.mark.parametrize("base", [0, (1 << 32) - 520])
@@ -126,7 +86,8 @@ def test_there_is_no_permit_for_a_part_that_was_not_counted() -> None:
 @pytest.mark.parametrize("when", [100, START, END - 10])
 def test_clearing_withdraws_every_permit_at_once(when: int) -> None:
     gate = Gate().parts(0, 300, permitted=(1, 2)).run(0, when)
-    gate.pulse.clear()
+    assert gate.pulse.clear() == [1, 2]
+    assert gate.pulse.clear() == []
     before = len(gate.on)
     assert len(gate.run(when + 1, 1000).on) == before
     assert [what for _, _, what in gate.events] == ["rejected", "rejected"]
@@ -217,10 +178,10 @@ def test_the_next_edges_are_known_in_advance(base: int) -> None:
 def test_the_nearest_edge_of_all_windows_comes_first() -> None:
     pulse = PulseGate(GEOMETRY)
     pulse.part(1, 0)
-    pulse.part(2, 30)
-    assert pulse.next_counts(START, 0.0) == 30
-    assert pulse.next_counts(START + 29, 0.0) == 1
-    assert pulse.next_counts(START + 30, 0.0) == END - START - 30
+    pulse.part(2, 70)
+    assert pulse.next_counts(START, 0.0) == 70
+    assert pulse.next_counts(START + 69, 0.0) == 1
+    assert pulse.next_counts(START + 70, 0.0) == END - START - 70
 
 
 # -- the referee ---------------------------------------------------------------------------------------------------

@@ -109,8 +109,8 @@ class ForgetsTheFurthest(OnBelt):
 
 
 class NoReversal(Register):
-    def moved(self, count: int) -> None:
-        self._belt.moved(count)
+    def moved(self, count: int) -> bool:
+        return self._belt.moved(count)
 
 
 class NoSession(Register):
@@ -194,6 +194,19 @@ class ExecutesTwice(Register):
         return True
 
 
+class NothingIsFar(OnBelt):
+    class belt_class(Belt):
+        def is_far(self, _count: int) -> bool:
+            return False
+
+
+class RejectsWhatIsOnItsWay(Register):
+    def suspend(self) -> None:
+        for slot in self._slots.values():
+            slot.permitted = False
+        super().suspend()
+
+
 class ForgetsTheUnread(Register):
     def _count_unread(self, _parts: int, _cause: str) -> None:
         pass
@@ -202,8 +215,8 @@ class ForgetsTheUnread(Register):
 PLANTED = [
     AllPass, BypassesTheFence, DoubtsInSilence, DoubtsTheNumberAlone, EarlyCommit, ExecutesTwice, FenceFromTheReading,
     ForerunnerMayPass, ForgetsTheFurthest, ForgetsTheUnread, HalfFence, HoldsPermitsOfADeadPlc,
-    LateCommit, NeverBehind, NoBacklash, NoCommit, NoCount, NoDistance, NoFence, NoReversal, NoSession, Twice,
-    TwiceTheBacklash, UnwrappedCommit, WaitsForWordForEver, WithholdsNothing,
+    LateCommit, NeverBehind, NoBacklash, NoCommit, NoCount, NoDistance, NoFence, NoReversal, NoSession, NothingIsFar,
+    RejectsWhatIsOnItsWay, Twice, TwiceTheBacklash, UnwrappedCommit, WaitsForWordForEver, WithholdsNothing,
 ]  # fmt: skip
 
 

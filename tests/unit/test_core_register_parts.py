@@ -29,8 +29,8 @@ from tests.support_register import (
 def test_parts_without_a_permit_lose_their_claim_when_the_belt_goes_back(back: int, lost: bool) -> None:
     register = granted()
     register.plc_part(1, FIRST, FIRST)
-    register.moved(FIRST + 500)
-    register.moved(FIRST + 500 - back)
+    assert not register.moved(FIRST + 500)
+    assert register.moved(FIRST + 500 - back) is lost
     assert register.pending == (0 if lost else 1)
     assert +register.counts.rejected == ({"reversed": 1} if lost else {})
     assert passed(register, 1, FIRST, FIRST) == ((D.VOIDED, False) if lost else (D.ACCEPTED, True))
@@ -116,6 +116,56 @@ def test_a_restart_forgets_how_far_the_belt_has_come() -> None:
     register.moved(0)
     register.plc_part(1, FIRST, FIRST)
     assert passed(register, 1, FIRST, FIRST) == (D.ACCEPTED, True)
+
+
+@pytest.mark.parametrize("last_part", [0, 4, 5])
+def test_a_part_counter_that_goes_back_within_a_plc_session_gives_numbers_twice_and_permits_once(
+    last_part: int,
+) -> None:
+    register = granted(last_part=4)
+    permitted(register, 5, FIRST)
+    register.restart(5, 7, 2, last_part)
+    went_back = last_part < 5
+    assert +register.armed.voided == ({"session_lost": 1} if went_back else {})
+    assert register.counts.dispositions["VOIDED"] == int(went_back)
+    register.grant(STATION, FIRST)
+    at = FIRST + GATE + 2 * PITCH
+    for number in range(last_part + 1, 7):
+        permitted(register, number, at)
+        at += PITCH
+        assert register.reconciles()
+    assert len(register.armed) == 6 - last_part + (not went_back)
+
+
+@pytest.mark.parametrize("how", ["suspend", "restart"])
+def test_a_permit_on_its_way_at_a_doubt_may_have_arrived(how: str) -> None:
+    register = granted()
+    register.plc_part(1, FIRST, FIRST)
+    register.plc_part(2, FIRST + PITCH, FIRST + PITCH)
+    assert passed(register, 1, FIRST, FIRST) == (D.ACCEPTED, True)
+    if how == "suspend":
+        register.suspend()
+    else:
+        register.restart(5, 7, 2, 2)
+    assert (register.armed.taken, +register.counts.rejected) == (1, {"session_lost": 1})
+    assert register.executed(1)
+    assert not register.executed(2)
+    assert register.reconciles()
+
+
+# -- far -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("base", [FIRST, SPAN - 3000])
+@pytest.mark.parametrize("side", [-1, 1])
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_verdict_for_a_far_place_never_waits(base: int, side: int, more: int) -> None:
+    register = granted(base - FIRST)
+    register.moved(base)
+    count = (base + side * (GATE + PITCH + more)) % SPAN
+    decision = register.verdict(STATION, 1, count, Outcome.PASS, base)
+    assert decision == Decision(1, D.UNKNOWN, None, answers=bool(more))
+    assert register.counts.dispositions["UNKNOWN"] == more
 
 
 # -- too close -------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from edge.config import GatewayConfig, PlcConfig, PulseConfig
 from edge.core.counter import delta, wrap
-from edge.gateway.link import PlcLink
+from edge.gateway.link import SPEED_SCANS, PlcLink
 from edge.gateway.plc.signals import GATEWAY_ALIVE, INFEED_OPEN, PULSE, RUNNING, PlcStatus
 
 SLOW = [HealthCheck.too_slow]
@@ -17,6 +17,8 @@ SLOW = [HealthCheck.too_slow]
 MS = 1_000_000
 CONFIG = GatewayConfig()
 STALE = int(CONFIG.plc.stale_ms * MS)
+SCANS_MS = round(SPEED_SCANS * CONFIG.plc_timing.scan_ms)
+"""The shortest time over which the speed is measured."""
 OURS = 4711
 GOOD = PlcStatus(
     heartbeat=1,
@@ -141,13 +143,45 @@ def test_a_pulse_gateway_refuses_a_permit_program() -> None:
     assert link.take(replace(GOOD, flags=RUNNING | PULSE, heartbeat=2), OURS, MS, MS)
 
 
-def test_the_belts_speed_is_that_between_the_last_two_reads() -> None:
+def at_speed(link: PlcLink, moved: int, count: int = 1000) -> PlcLink:
+    """Let the belt of an armed link move for as long as its speed is measured over."""
+    assert link.take(replace(GOOD, heartbeat=2, count=wrap(count + moved)), OURS, SCANS_MS * MS, SCANS_MS * MS)
+    return link
+
+
+def test_the_belts_speed_is_that_over_some_scans() -> None:
     link = armed()
     assert link.counts_per_ms == 0.0
-    for n, (moved, speed) in enumerate([(100, 10.0), (50, 5.0), (0, 0.0), (-20, -2.0)], 1):
-        count = wrap(link.status.count + moved) if link.status else 0
-        assert link.take(replace(GOOD, heartbeat=1 + n, count=count), OURS, 10 * n * MS, 10 * n * MS)
+    for n, (moved, speed) in enumerate([(10, 10.0), (5, 5.0), (0, 0.0), (-2, -2.0)], 1):
+        count = wrap(link.status.count + moved * SCANS_MS) if link.status else 0
+        assert link.take(replace(GOOD, heartbeat=1 + n, count=count), OURS, SCANS_MS * n * MS, SCANS_MS * n * MS)
         assert link.counts_per_ms == speed
+
+
+@pytest.mark.parametrize(("ns", "speed"), [(SCANS_MS * MS - 1, 0.0), (SCANS_MS * MS, 10.0), (2 * SCANS_MS * MS, 5.0)])
+def test_the_belts_speed_is_measured_over_no_shorter_time(ns: int, speed: float) -> None:
+    link = armed()
+    assert link.take(replace(GOOD, heartbeat=2, count=1000 + 5), OURS, 7 * MS, 7 * MS)
+    assert link.take(replace(GOOD, heartbeat=3, count=1000 + 10 * SCANS_MS), OURS, ns, ns)
+    assert link.counts_per_ms == speed
+
+
+def test_the_beat_of_scan_and_poll_is_no_change_of_speed() -> None:
+    """The count is latched every 6 ms and read every 3 ms: two reads in a row see it move by all or by nothing."""
+    link = PlcLink(CONFIG.model_copy(update={"plc_timing": CONFIG.plc_timing.model_copy(update={"scan_ms": 6.0})}))
+    for n in range(200):
+        count = 60 * (3 * n // 6)
+        assert link.take(replace(GOOD, heartbeat=n, count=count), OURS, 3 * n * MS, 3 * n * MS)
+        assert 3 * n < 60 or 8.0 <= link.counts_per_ms <= 12.0, n
+
+
+def test_the_speed_after_a_doubt_is_measured_anew() -> None:
+    link = at_speed(armed(), 10 * SCANS_MS)
+    link.doubt("gone")
+    for n in range(1, 4):
+        now = (1000 + n) * MS
+        assert link.take(replace(GOOD, heartbeat=2 + n, count=500_000), OURS, now, now)
+    assert link.counts_per_ms == 10.0, "unknown until it is measured"
 
 
 def test_two_reads_at_one_time_tell_no_speed() -> None:
@@ -157,15 +191,14 @@ def test_two_reads_at_one_time_tell_no_speed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("moved", "later_ms", "expected"), [(100, 0, 50), (100, 7, 120), (0, 7, 0), (-20, 7, 0), (100, -20, 0)]
+    ("speed", "later_ms", "expected"), [(10, 0, 50), (10, 7, 120), (0, 7, 0), (-2, 7, 0), (10, -20, 0)]
 )
 def test_the_likely_place_is_half_a_scan_behind_the_read_and_never_runs_backwards(
-    moved: int, later_ms: int, expected: int
+    speed: int, later_ms: int, expected: int
 ) -> None:
     """A read shows a count that is between none and one scan old."""
-    link = armed()
-    link.take(replace(GOOD, heartbeat=2, count=1000 + moved), OURS, 10 * MS, 10 * MS)
-    assert link.estimate((10 + later_ms) * MS) == 1000 + moved + expected
+    moved = speed * SCANS_MS
+    assert at_speed(armed(), moved).estimate((SCANS_MS + later_ms) * MS) == 1000 + moved + expected
 
 
 def test_nothing_is_estimated_without_a_trusted_plc() -> None:
@@ -176,6 +209,6 @@ def test_nothing_is_estimated_without_a_trusted_plc() -> None:
 
 def test_the_likely_place_wraps() -> None:
     link = PlcLink(CONFIG)
-    for n in range(2):
-        link.take(replace(GOOD, heartbeat=n, count=(1 << 32) - 110 + 100 * n), OURS, 10 * n * MS, 10 * n * MS)
-    assert link.estimate(10 * MS) == 40
+    last = (1 << 32) - 10
+    link.take(replace(GOOD, count=last - 10 * SCANS_MS), OURS, 0, 0)
+    assert at_speed(link, 10 * SCANS_MS, last - 10 * SCANS_MS).estimate(SCANS_MS * MS) == 40

@@ -1,4 +1,4 @@
-"""Modes, alarms and commands, with everything that must follow from them at the PLC and at the station."""
+"""Alarms and commands, with everything that must follow from them at the PLC and at the station."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from queue import Full
 
 import pytest
 
-from edge.config import ActuatorConfig, GatewayConfig, GuardConfig, PlcConfig, PulseConfig
 from edge.gateway.desk import Desk
-from edge.gateway.operations import Operations
 from edge.gateway.plc.signals import (
     ACTION_GOOD,
     ACTION_REJECTED,
@@ -19,196 +17,9 @@ from edge.gateway.plc.signals import (
     CONTRADICTED,
     ENCODER_LOST,
     EYE_BLOCKED,
-    RESET,
 )
-from edge.wire import messages as wire
 from edge.wire.control import Command, Peer
-from tests.support_gateway import CONFIG, GEOMETRY, HELLO, Line, Station
-
-ESCAPES = GatewayConfig(accept_escapes=True)
-
-
-def guarded(**changes: object) -> Line:
-    return Line(GatewayConfig(guard=GuardConfig.model_validate(changes)))
-
-
-def press_reset(line: Line) -> None:
-    line.plc.flags |= RESET
-    line.pass_time(20)
-    line.plc.flags &= ~RESET
-    line.pass_time(20)
-
-
-def again(line: Line, station: Station) -> Station:
-    """Let a station that lost its session join anew."""
-    line.stations.clear()
-    line.armed().pass_time(30)
-    station.join()
-    line.stations.append(station)
-    line.pass_time(30)
-    return station
-
-
-# -- READY ---------------------------------------------------------------------------------------------------------
-
-
-def test_ready_only_after_the_plc_has_echoed_session_fence_and_recipe() -> None:
-    line = Line().armed()
-    line.plc.forgets_station = True
-    station = line.station()
-    station.grant = station.ask(HELLO, wire.Grant)
-    line.stations.append(station)
-    line.pass_time(50)
-    control = line.control
-    assert (control.station_session, control.fence, control.recipe) == (station.grant.session, station.grant.fence, 7)
-    assert not control.ready
-    line.plc.forgets_station = False
-    line.plc.recipe = 6
-    line.pass_time(50)
-    assert not line.control.ready
-    line.plc.recipe = None
-    line.pass_time(50)
-    assert line.control.ready
-
-
-def test_a_station_that_is_not_ready_gets_no_parts() -> None:
-    line = Line()
-    station = line.joined()
-    assert line.control.ready
-    line.stations.clear()
-    station.beat(ready=False)
-    assert not line.control.ready
-
-
-def test_a_recipe_change_holds_parts_until_the_plc_has_echoed_it() -> None:
-    line = Line()
-    station = line.joined()
-    assert line.control.ready
-    line.plc.recipe = 7
-    station.say(wire.Recipe(session=station.grant.session, recipe="r2", recipe_number=8))
-    line.work()
-    control = line.plc.control
-    assert (control.recipe, control.ready) == (8, False), "the PLC hears of it at once"
-    line.pass_time(100)
-    assert not line.control.ready
-    assert station.judge(line.part(101)) == "ACCEPTED", "parts on the belt keep the recipe of their trigger"
-    line.plc.recipe = None
-    line.pass_time(30)
-    assert (line.control.ready, station.revoked()) == (True, "")
-
-
-def test_the_recipe_of_an_old_session_changes_nothing() -> None:
-    line = Line()
-    station = line.joined()
-    old = station.grant.session
-    station.join()
-    station.say(wire.Recipe(session=old, recipe="r2", recipe_number=8))
-    line.work()
-    assert (line.control.recipe, line.control.ready) == (7, True)
-
-
-# -- modes ---------------------------------------------------------------------------------------------------------
-
-
-def test_inspect_only_inspects_and_permits_nothing() -> None:
-    line = Line()
-    station = line.joined()
-    line.gateway.set_mode("inspect-only")
-    assert "inspect-only" in station.revoked()
-    again(line, station)
-    assert line.control.ready
-    assert station.judge(line.part(101)) == "UNPERMITTED"
-    assert (line.plc.permits, line.gateway.status().rejected) == ([], {"withheld": 1})
-    assert station.heard(wire.GatewayBeat)[-1].mode == "inspect-only"
-
-
-@pytest.mark.parametrize("mode", ["jog", "purge"])
-def test_jog_and_purge_let_nothing_in_and_nothing_through(mode: str) -> None:
-    line = Line()
-    station = line.joined()
-    line.part(101)
-    done, text = line.gateway.set_mode(mode)
-    assert done
-    assert mode in text
-    line.stations.clear()
-    line.armed()
-    assert mode in station.ask(HELLO, wire.Refuse).reason
-    assert not line.control.ready
-    line.travel(GEOMETRY.gate)
-    assert (line.plc.permits, line.gateway.status().rejected) == ([], {"session_lost": 1})
-    line.gateway.set_mode("auto")
-    again(line, station)
-    assert line.control.ready
-    assert station.judge(line.part(102)) == "ACCEPTED"
-
-
-def test_the_same_mode_again_changes_nothing() -> None:
-    line = Line()
-    station = line.joined()
-    assert line.gateway.set_mode("auto")[0]
-    line.pass_time(30)
-    assert station.revoked() == ""
-
-
-@pytest.mark.parametrize("name", ["", "AUTO", "bypas"])
-def test_an_unknown_mode_is_refused_and_the_known_ones_are_named(name: str) -> None:
-    line = Line()
-    station = line.joined()
-    done, text = line.gateway.set_mode(name)
-    assert not done
-    assert "auto, inspect-only, bypass, jog, purge" in text
-    line.pass_time(30)
-    assert (station.revoked(), line.gateway.status().mode) == ("", "auto")
-
-
-def test_bypass_needs_accept_escapes() -> None:
-    line = Line()
-    line.joined()
-    done, text = line.gateway.set_mode("bypass")
-    assert not done
-    assert "accept_escapes" in text
-    assert line.gateway.status().mode == "auto"
-    assert line.gateway.status().alarms == {}
-
-
-def test_bypass_permits_every_part_behind_its_fence_and_stands_as_an_alarm() -> None:
-    line = Line(ESCAPES)
-    station = line.joined()
-    line.part(101)
-    assert line.gateway.set_mode("bypass")[0]
-    line.stations.clear()
-    line.armed().pass_time(30)
-    assert "bypass" in line.gateway.status().alarms
-    assert "bypass" in station.ask(HELLO, wire.Refuse).reason
-    line.part(102)
-    assert line.plc.permits == [], "102 lies before the fence"
-    line.travel(GEOMETRY.pitch + 200)
-    line.part(103)
-    assert [p.number for p in line.plc.permits] == [103]
-    assert line.control.ready, "parts are let in without a station"
-    line.pass_time(20)
-    line.gate(103, ACTION_GOOD)
-    assert (line.gateway.status().permitted, line.gateway.status().executed) == (1, 1)
-    line.gateway.set_mode("auto")
-    assert line.gateway.status().alarms == {}
-    assert not line.control.ready
-    line.part(104)
-    assert [p.number for p in line.plc.permits] == [103]
-    again(line, station)
-    assert station.judge(line.part(105)) == "ACCEPTED"
-
-
-def test_a_latched_fault_ends_what_bypass_lets_through() -> None:
-    line = Line(ESCAPES)
-    line.armed().gateway.set_mode("bypass")
-    line.armed().travel(GEOMETRY.pitch + 500)
-    line.plc.flags |= AIR_LOW
-    line.pass_time(50)
-    line.travel(GEOMETRY.pitch + 500)
-    line.part(101)
-    line.travel(GEOMETRY.commit + 500)
-    assert line.plc.permits == []
-
+from tests.support_gateway import GEOMETRY, Line, guarded, press_reset
 
 # -- alarms and what follows from them ------------------------------------------------------------------------------
 
@@ -228,7 +39,7 @@ def test_an_input_of_the_plc_has_its_configured_reaction(flag: int, name: str, r
     assert bool(station.revoked()) is latched
     assert line.control.stop is (reaction == "stop")
     if latched:
-        again(line, station)
+        line.rejoin(station)
         assert line.control.ready is (reaction != "stop")
     assert station.judge(line.part(101)) == ("UNPERMITTED" if latched else "ACCEPTED")
     press_reset(line)
@@ -265,6 +76,36 @@ def test_a_frozen_encoder_is_noticed_against_a_running_belt_and_forgotten_when_i
     line.plc.run(10)
     line.pass_time(50)
     assert line.gateway.status().alarms == {}
+
+
+def test_a_count_that_stood_through_an_outage_is_no_lost_encoder() -> None:
+    line = guarded(on_encoder_lost="stop")
+    line.joined()
+    line.plc.run(0)
+    line.pass_time(40)
+    line.plc.gone = True
+    line.pass_time(1000)
+    line.plc.gone = False
+    line.stations.clear()
+    line.armed().pass_time(40)
+    line.plc.run(10)
+    line.pass_time(100)
+    assert line.gateway.status().alarms == {}
+
+
+@pytest.mark.parametrize("mode", ["auto", "purge", "jog"])
+def test_parts_that_nobody_can_announce_are_no_alarm(mode: str) -> None:
+    line = guarded(consecutive_unannounced=2, reject_rate=0)
+    line.armed().gateway.set_mode(mode)
+    for number in range(101, 105):
+        line.armed().travel(1000)
+        line.part(number)
+    line.travel(GEOMETRY.commit + 500)
+    assert list(line.gateway.status().alarms) == (["consecutive_unannounced"] if mode == "auto" else [])
+    assert line.gateway.status().rejected == {"unannounced": 4}
+    line.gateway.set_mode("auto")
+    line.armed().pass_time(50)
+    assert ("consecutive_unannounced" in line.gateway.status().alarms) is (mode == "auto")
 
 
 def test_a_belt_that_stands_has_no_frozen_encoder() -> None:
@@ -320,92 +161,19 @@ def test_the_sensor_behind_the_gate(action: int, word: int, alarm: str) -> None:
     assert line.control.stop is (alarm == "contradicted")
 
 
-# -- reset, restart ------------------------------------------------------------------------------------------------
-
-
-def test_only_a_reset_that_is_pressed_anew_counts() -> None:
-    line = guarded(on_air_low="stop")
-    line.plc.flags |= RESET
+@pytest.mark.parametrize("same", [True, False])
+def test_a_plc_that_was_restarted_confirms_parts_of_known_numbers(same: bool) -> None:
+    line = Line()
     line.joined()
-    line.plc.flags |= AIR_LOW
-    line.pass_time(50)
-    line.plc.flags &= ~AIR_LOW
-    line.pass_time(200)
-    assert line.control.stop, "the button was held since before"
-    line.plc.flags &= ~RESET
-    line.pass_time(50)
-    assert line.control.stop
-    press_reset(line)
-    assert not line.control.stop
-
-
-def test_a_command_resets_as_the_button_does_and_says_what_stands() -> None:
-    line = guarded(on_air_low="stop", on_bin_full="stop")
-    line.joined()
-    line.plc.flags |= AIR_LOW | BIN_FULL
-    line.pass_time(50)
-    line.plc.flags &= ~AIR_LOW
-    line.pass_time(50)
-    text = line.gateway.reset("somebody")
-    assert "Cleared air_low; bin_full still stands" in text
-    assert "Cleared nothing; bin_full" in line.gateway.reset("somebody")
-
-
-def test_what_must_outlive_the_process_is_told_when_it_changes_and_taken_up_again() -> None:
-    line = guarded(on_air_low="stop")
-    line.joined()
-    line.plc.flags |= AIR_LOW
-    line.pass_time(50)
-    line.gateway.set_mode("inspect-only")
-    assert line.states[-1] == {"mode": "inspect-only", "alarms": ["air_low"]}
-    assert all(a != b for a, b in zip(line.states, line.states[1:], strict=False))
-    next_one = Line(line.config, state=line.states[-1])
-    station = next_one.armed().station()
-    assert next_one.gateway.status().mode == "inspect-only"
-    assert "before the restart" in next_one.gateway.status().alarms["air_low"]
-    assert next_one.control.stop
-    press_reset(next_one)
-    assert not next_one.control.stop
-    next_one.gateway.set_mode("auto")
-    assert again(next_one, station).judge(next_one.part(101)) == "ACCEPTED"
-    assert next_one.states[-1] == {"mode": "auto", "alarms": []}
-
-
-def test_no_restart_brings_a_bypass_back() -> None:
-    line = Line(ESCAPES, state={"mode": "bypass", "alarms": []})
-    assert line.gateway.status().mode == "auto"
-    line.armed().travel(2000)
-    line.part(101)
-    assert line.plc.permits == []
-
-
-def test_an_alarm_that_this_version_does_not_know_is_forgotten() -> None:
-    line = Line(state={"mode": "auto", "alarms": ["of_old", "bin_full"]})
-    assert list(line.gateway.status().alarms) == ["bin_full"]
-
-
-@pytest.mark.parametrize("reaction", ["alarm", "off"])
-def test_an_alarm_that_no_longer_latches_is_not_latched_by_the_past(reaction: str) -> None:
-    line = Line(
-        GatewayConfig(guard=GuardConfig.model_validate({"on_air_low": reaction})),
-        state={"mode": "auto", "alarms": ["air_low"]},
-    )
-    assert line.joined().judge(line.part(101)) == "ACCEPTED"
-
-
-def test_a_gate_that_rests_in_pass_stands_as_an_alarm_for_ever() -> None:
-    config = GatewayConfig(
-        accept_escapes=True,
-        actuator=ActuatorConfig(deenergised_state="pass"),
-        plc=PlcConfig(signal="pulse"),
-        pulse=PulseConfig(link_p999_ms=1, output_watchdog_ms=80),
-    )
-    operations = Operations(config, lambda _: None)
-    assert list(operations.alarms.standing) == ["accept_escapes"]
-    operations.reset("somebody")
-    assert list(operations.alarms.standing) == ["accept_escapes"]
-    assert (operations.withheld, operations.feeds) == (False, True)
-    assert Operations(CONFIG, lambda _: None).alarms.standing == {}
+    line.gate(101, ACTION_GOOD, CONFIRMED)
+    assert line.gateway.status().confirmed == 1
+    line.stations.clear()
+    line.plc.session += not same
+    line.plc.epoch += same
+    line.plc.gated = [(0, 0, 0)]
+    line.pass_time(30)
+    line.armed().gate(101, ACTION_GOOD, CONFIRMED)
+    assert line.gateway.status().confirmed == (1 if same else 2)
 
 
 # -- commands ------------------------------------------------------------------------------------------------------

@@ -92,6 +92,21 @@ def test_at_half_the_speed_switching_begins_half_as_far_ahead() -> None:
     assert abs(delta(seen[0], front - ON // 2)) <= SLACK
 
 
+def test_a_belt_that_goes_back_takes_the_permits_that_the_gateway_holds() -> None:
+    line, station = running()
+    station.judge(line.part(101))
+    line.travel(3000)
+    line.plc.run(-5)
+    line.pass_time(40)
+    line.plc.run(COUNTS_PER_MS)
+    leave(line)
+    assert line.plc.outputs == []
+    assert (line.gateway.status().voided, station.heard(wire.Executed)) == ({"reversed": 1}, [])
+    station.judge(line.part(102))
+    leave(line)
+    assert len(windows(line)) == 1
+
+
 def test_a_part_that_touches_a_reject_is_rejected_with_it() -> None:
     line, station = running()
     station.judge(line.part(101))
@@ -123,7 +138,7 @@ def test_whatever_is_in_doubt_closes_the_gate(doubt: str) -> None:
     assert not line.plc.control.output
     leave(line)
     assert [state for _, state in line.plc.outputs] == [True, False]
-    assert line.gateway.status().executed == 0
+    assert (line.gateway.status().executed, sum(line.gateway.status().voided.values())) == (0, 1)
 
 
 def test_the_output_is_written_as_soon_as_it_changes_and_not_with_the_next_heartbeat_alone() -> None:

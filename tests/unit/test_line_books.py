@@ -10,6 +10,7 @@ from edge.core.register import Register
 from edge.core.rules import Rule, decide
 from edge.core.session import Geometry
 from edge.simulate.line.books import Books
+from edge.simulate.line.join import PATIENCE_NS
 from edge.simulate.line.oracle import SHAPE, Inspection, Oracle, Rates, pixels
 from edge.simulate.line.referee import Word
 from edge.simulate.line.scheduler import NEVER, Scheduler
@@ -32,15 +33,15 @@ class Station:
     """A living station's ledger, and the books that follow it."""
 
     def __init__(self) -> None:
-        self.books, self.ledger = Books(), ledger()
+        self.books, self.ledger = Books(lambda: 0), ledger()
         self.books.station_started(self.ledger)
 
     def open(self, number: int) -> None:
-        self.books.triggered(number)
-        self.ledger.open(Trigger(number, number * 600, 0), "steel", 0)
+        self.books.join.triggered(number)
+        self.ledger.open(Trigger(number, number * 600, number), "steel", number)
 
     def close(self, number: int) -> None:
-        self.ledger.close(number, Verdict(Outcome.PASS, "clean"), 1)
+        self.ledger.close(number, Verdict(Outcome.PASS, "clean"), number)
         self.books.concluded(number, PASS)
 
 
@@ -49,7 +50,7 @@ def test_parts_open_in_a_killed_station_are_lost_with_it_and_no_problem() -> Non
     for number in (1, 2, 3):
         station.open(number)
     station.close(1)
-    station.books.station_ended()
+    station.books.station_ended(0)
     assert station.books.problems == {}
     assert (station.books.triggers, station.books.lost_with_process) == (3, 2)
     assert station.books.outcomes == {"PASS": 1}
@@ -58,27 +59,30 @@ def test_parts_open_in_a_killed_station_are_lost_with_it_and_no_problem() -> Non
 def test_a_part_that_stays_open_is_a_problem_at_the_end() -> None:
     station = Station()
     station.open(1)
-    station.books.close(edges=0, last_number=0)
+    station.books.close(edges=0, last_number=0, down_ns=0)
     assert "parts stay open at the station" in station.books.problems
 
 
-@pytest.mark.parametrize("times", [0, 2])
-def test_each_trigger_has_one_outcome(times: int) -> None:
+@pytest.mark.parametrize(
+    ("times", "more"), [(0, {"an edge of the eye has no outcome": 1}), (2, {"a part has a second outcome": 1})]
+)
+def test_each_trigger_has_one_outcome(times: int, more: dict[str, int]) -> None:
     station = Station()
+    station.books.join.edge(1)
     station.open(1)
     station.ledger.close(1, Verdict(Outcome.PASS, "clean"), 1)
     for _ in range(times):
         station.books.concluded(1, PASS)
-    station.books.station_ended()
-    assert station.books.problems == {"a trigger of the station has no outcome, or two": 1}
+    station.books.station_ended(PATIENCE_NS + 1)
+    assert station.books.problems == {"a trigger of the station has no outcome, or two": 1, **more}
 
 
 def test_a_doubled_trigger_owes_nothing() -> None:
     station = Station()
     station.open(1)
     station.close(1)
-    station.books.triggered(1)
-    station.books.close(edges=0, last_number=0)
+    station.books.join.triggered(1)
+    station.books.close(edges=0, last_number=0, down_ns=0)
     assert "parts stay open at the station" not in station.books.problems
 
 
@@ -86,7 +90,7 @@ class Gateway:
     """A living gateway's register that follows the PLC's counter, and the books."""
 
     def __init__(self, books: Books | None = None) -> None:
-        self.books = books or Books()
+        self.books = books or Books(lambda: 0)
         self.register = Register(GEOMETRY, 5)
         self.books.gateway_started(self.register)
 
@@ -96,15 +100,15 @@ class Gateway:
 
     def count(self, *numbers: int) -> None:
         for number in numbers:
-            self.books.edge(number)
+            self.books.join.edge(number)
             self.register.plc_part(number, number * 600, number * 600)
         self.books.gateway_polled()
 
     def settle(self, edges: int, last: int) -> Books:
         self.register.suspend()
         for number, how in self.register.take_ended():
-            self.books.ended(number, how)
-        self.books.close(edges, last)
+            self.books.join.ended(number, how)
+        self.books.close(edges, last, down_ns=0)
         return self.books
 
 
@@ -148,22 +152,22 @@ def test_counts_that_never_reached_the_gateway_are_found_out() -> None:
 
 
 def test_the_gateway_ends_each_counted_part_once() -> None:
-    books = Books()
-    books.edge(1)
-    books.ended(1, "unannounced")
+    books = Books(lambda: 0)
+    books.join.edge(1)
+    books.join.ended(1, "unannounced")
     assert books.problems == {}
-    books.ended(1, "unannounced")
-    books.ended(7, "unannounced")
+    books.join.ended(1, "unannounced")
+    books.join.ended(7, "unannounced")
     assert sum(books.problems.values()) == 2
 
 
 @pytest.mark.parametrize(("how", "problems"), [("permitted", 0), ("reject", 1), ("no_decision", 1), ("late", 0)])
 def test_the_gateway_and_the_station_say_the_same_of_a_part(how: str, problems: int) -> None:
     station = Station()
+    station.books.join.edge(1)
     station.open(1)
     station.close(1)
-    station.books.edge(1)
-    station.books.ended(1, how)
+    station.books.join.ended(1, how)
     assert sum(station.books.problems.values()) == problems
 
 

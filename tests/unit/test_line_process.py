@@ -52,6 +52,13 @@ class Clockwork(Process):
         self.told.append(problem)
 
 
+class Spinning(Clockwork):
+    """Never does what is due."""
+
+    def _work(self) -> None:
+        self.turns.append(self._sim.now // MS)
+
+
 @pytest.fixture
 def process() -> Clockwork:
     sim = Scheduler(0)
@@ -154,3 +161,13 @@ def test_waiting_raises_once_the_process_is_gone(process: Clockwork) -> None:
     process._sim.at(5 * MS, lambda _: process.kill())
     with pytest.raises(Gone):
         process.wait_until(9 * MS)
+
+
+def test_a_loop_that_leads_nowhere_ends_its_process_and_is_told() -> None:
+    sim = Scheduler(0)
+    sim.physics = Still()
+    spinning = Spinning(sim)
+    spinning.start()
+    sim.run_until(20 * MS)
+    assert not spinning.alive
+    assert spinning.told == ["Spinning raised RuntimeError: after 1000 turns at one time something is still due"]

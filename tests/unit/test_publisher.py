@@ -20,6 +20,8 @@ from edge.wire.sockets import Context, Dealer, bind, receive
 
 PATIENCE_MS = 10_000
 GRANT = wire.Grant(session=41, gateway_session=1, plc_session=2, epoch=3, fence=4, fail_safe="reject", boot_id="other")
+RECIPE = RecipeConfig(name="r", rules=(RuleConfig(name="any"),))
+TOLD = wire.Recipe(session=41, recipe="r", recipe_number=RECIPE.number())
 PROGRESS = Progress(triggers=9, frames=8, closed=7, open=2)
 STALE_NS, BEAT_NS = 300 * NS_PER_MS, 50 * NS_PER_MS
 Kind = TypeVar("Kind", bound=wire.Message)
@@ -39,7 +41,7 @@ class Link:
     def __init__(self, folder: Path, context: Context) -> None:
         endpoint = f"ipc://{folder}/gateway"
         self.config = StationConfig(
-            recipe=RecipeConfig(name="r", rules=(RuleConfig(name="any"),)),
+            recipe=RECIPE,
             gateway=GatewayLinkConfig(endpoint=endpoint, heartbeat_ms=50.0, stale_ms=300.0),
         )
         self.router = bind(context, zmq.ROUTER, endpoint)
@@ -86,6 +88,9 @@ class Link:
         self.tick()
         self.next(wire.Hello)
         assert self.answer(GRANT) == [GRANT]
+        self.publisher.tick(self.now, True, PROGRESS)
+        assert self.next(wire.Recipe) == TOLD
+        self.next(wire.Heartbeat)
 
 
 @pytest.fixture
@@ -113,6 +118,7 @@ def test_hello_is_said_again_until_a_session_is_granted(link: Link) -> None:
     assert link.answer(GRANT) == [GRANT]
     assert (link.publisher.session, link.publisher.refusal) == (GRANT.session, "")
     link.tick(HELLO_NS)
+    assert link.next(wire.Recipe) == TOLD
     link.next(wire.Heartbeat)
     assert link.silent()
 
@@ -137,9 +143,32 @@ def test_a_grant_under_another_fail_safe_is_given_back(link: Link) -> None:
     assert not link.publisher.verdict(PASSED)
 
 
+def test_a_refused_grant_ends_the_session_that_it_replaces(link: Link) -> None:
+    link.grant()
+    assert link.answer(msgspec.structs.replace(GRANT, session=42, fail_safe="stop_line")) == []
+    assert (link.publisher.session, link.publisher.grant) == (0, None)
+    assert link.next(wire.Goodbye).session == 42
+    assert not link.publisher.verdict(PASSED)
+    link.tick(HELLO_NS)
+    link.next(wire.Hello)
+    assert link.answer(GRANT) == [GRANT]
+    assert (link.publisher.session, link.publisher.refusal) == (GRANT.session, "")
+
+
+def test_each_grant_is_told_the_recipe_once(link: Link) -> None:
+    link.grant()
+    link.tick(BEAT_NS - 1)
+    assert link.silent()
+    again = msgspec.structs.replace(GRANT, session=42)
+    assert link.answer(again) == [again]
+    link.tick()
+    assert link.next(wire.Recipe) == msgspec.structs.replace(TOLD, session=42)
+    assert link.silent()
+
+
 def test_heartbeats_carry_progress_and_come_on_time(link: Link) -> None:
     link.grant()
-    link.tick()
+    link.tick(BEAT_NS)
     first = link.next(wire.Heartbeat)
     assert (first.session, first.ready) == (GRANT.session, True)
     assert (first.triggers, first.frames, first.closed, first.open) == (9, 8, 7, 2)

@@ -71,6 +71,18 @@ def test_a_change_without_a_session_is_told_when_one_was_asked_for_before_it() -
     assert [message.recipe for message in made.heard() if isinstance(message, wire.Recipe)] == ["second"]
 
 
+def test_a_grant_that_answers_an_older_hello_is_told_of_a_change_that_a_newer_one_named() -> None:
+    made = Rig()
+    made.station.work()
+    made.station.change_recipe(STRICTER)
+    made.wait_ms(100.0)
+    assert [m.recipe for m in made.heard() if isinstance(m, wire.Hello)] == ["first", "second"]
+    made.grant()
+    made.gateway.sent.clear()
+    made.say(wire.Grant(session=2, gateway_session=1, plc_session=1, epoch=0, fence=0, fail_safe="reject", boot_id=""))
+    assert [(m.session, m.recipe) for m in made.heard() if isinstance(m, wire.Recipe)] == [(2, "second")]
+
+
 def test_a_recipe_that_the_model_cannot_serve_changes_nothing() -> None:
     made = rig()
     with pytest.raises(ConfigError, match=UNKNOWN_CLASS):
@@ -100,7 +112,7 @@ def test_recipes_are_kept_as_long_as_parts_of_theirs_can_be_open() -> None:
     assert [recipes.at(t0).name for t0 in (9, 19, 20, 60, 130)] == ["20", "20", "20", "60", "130"]
 
 
-def test_one_change_is_told_once() -> None:
+def test_after_each_grant_the_recipe_is_told_once() -> None:
     made = rig()
     made.say(wire.Revoke(session=1, reason="test"))
     made.heard()
@@ -109,4 +121,6 @@ def test_one_change_is_told_once() -> None:
     assert {m.recipe for m in made.heard() if isinstance(m, wire.Hello)} == {"second"}
     made.session = 1
     made.say(wire.Grant(session=2, gateway_session=1, plc_session=1, epoch=0, fence=0, fail_safe="reject", boot_id=""))
-    assert not any(isinstance(message, wire.Recipe) for message in made.heard())
+    made.wait_ms(200.0)
+    told = [message for message in made.heard() if isinstance(message, wire.Recipe)]
+    assert told == [wire.Recipe(session=2, recipe="second", recipe_number=STRICTER.number())]

@@ -88,7 +88,7 @@ def test_a_record_waits_for_its_acknowledgement_as_long_as_agreed(heard: Heard, 
 
 def test_a_part_without_a_session_or_a_count_is_recorded_at_once(heard: Heard) -> None:
     heard.reporter.concluded(part(1, count=None), 0)
-    assert [(r.part, r.count, r.disposition) for r in heard.records()] == [(1, 0, "")]
+    assert [(r.part, r.count, r.disposition) for r in heard.records()] == [(1, None, "")]
 
 
 def test_the_status_names_the_recipe_in_force(heard: Heard) -> None:

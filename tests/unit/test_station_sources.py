@@ -117,6 +117,7 @@ def test_by_the_camera_a_frame_without_count_decides_nothing_and_one_behind_is_a
     made.post(made.edge(5))
     made.post(made.frame(5, count=5010))
     assert made.reports.causes()[5] == "re_pass"
+    assert made.ledger.late == 0, "the frame that closed a part is not late for it"
     assert made.free()
 
 

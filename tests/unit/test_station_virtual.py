@@ -58,10 +58,13 @@ def test_a_part_is_announced_before_its_verdict_and_both_name_its_count() -> Non
 def test_the_frame_and_the_verdict_have_their_time_and_not_a_nanosecond_more() -> None:
     made = rig()
     made.post(made.edge(1))
+    made.at(START_NS + 1)
     made.post(made.edge(2))  # neighbours in time: both are open
     made.at(START_NS + 60 * NS_PER_MS - 1)
     assert made.reports.causes() == {}
     made.at(START_NS + 60 * NS_PER_MS)
+    assert made.reports.causes() == {1: "frame_missing"}
+    made.at(START_NS + 60 * NS_PER_MS + 1)
     assert made.reports.causes() == {1: "frame_missing", 2: "frame_missing"}
     made.post(made.edge(3))
     made.post(made.frame(3))
@@ -108,6 +111,7 @@ def test_a_part_inspected_for_an_old_counter_does_not_end_its_namesake() -> None
     made.post(made.frame(2))
     lease, _, _ = made.engine.jobs.pop(2)
     made.post(EpochChanged(2))
+    made.now += 1
     made.post(made.edge(2, 300))
     made.post(Inspected(2, lease, PASS))
     assert made.ledger.get(2) is not None
@@ -293,6 +297,64 @@ def test_a_new_epoch_ends_what_is_open_and_the_session() -> None:
     made.now += PITCH_NS
     made.part(3, 40)
     assert made.reports.causes()[3] == "clean"
+
+
+def test_an_edge_that_comes_again_after_a_new_epoch_or_session_gets_no_second_outcome() -> None:
+    made = rig()
+    edge = made.edge(1)
+    made.post(edge)
+    made.post(edge)
+    made.post(EpochChanged(2))
+    made.post(edge)
+    made.grant()
+    made.now += PITCH_NS
+    made.post(edge)
+    assert made.reports.causes() == {1: "not_synchronised"}
+    assert (made.ledger.triggers, made.ledger.unknown_triggers) == (1, 3)
+    made.part(2, 400)
+    made.now += PITCH_NS
+    renewed = made.edge(900, 500)  # far ahead: another session is asked for
+    made.post(renewed)
+    made.post(renewed)
+    made.grant()
+    made.post(renewed)
+    assert made.ledger.triggers == len(made.reports.ended) == 3
+
+
+def test_every_edge_of_an_eye_that_began_anew_gets_its_own_outcome() -> None:
+    made = rig()
+    for number in (1, 2):
+        made.part(number)
+        made.now += PITCH_NS
+    made.post(made.edge(3))
+    made.post(made.frame(3))  # its inspection is still under way
+    lease, _, _ = made.engine.jobs.pop(3)
+    made.heard()
+    made.now += PITCH_NS // 2
+    restarted = made.now
+    made.post(made.edge(1, 4 * PITCH))
+    assert made.reports.causes() == {1: "not_synchronised", 2: "clean", 3: "not_synchronised"}
+    said = made.heard()
+    assert isinstance(said[0], wire.Goodbye)
+    assert verdicts(said) == [], "under these numbers the gateway knows other parts"
+    made.grant()
+    made.now += PITCH_NS
+    made.post(made.edge(3, 6 * PITCH))  # 2 was lost
+    made.post(Inspected(3, lease, PASS))
+    assert made.ledger.get(3) is not None, "the verdict of its namesake"
+    made.post(made.frame(3))
+    made.decide(3)
+    ends = [(p.number, p.trigger.t0_ns, p.verdict.cause) for p in made.reports.ended if p.verdict]
+    assert ends == [
+        (1, START_NS, "clean"),
+        (2, START_NS + PITCH_NS, "clean"),
+        (3, START_NS + 2 * PITCH_NS, "not_synchronised"),
+        (1, restarted, "not_synchronised"),
+        (2, made.now, "trigger_lost"),
+        (3, made.now, "clean"),
+    ]
+    assert made.ledger.reconciles()
+    assert made.free()
 
 
 def test_losses_are_counted_by_their_name() -> None:

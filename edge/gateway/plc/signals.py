@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import msgspec
 
-from edge.core.counter import delta
+from edge.core.counter import delta, wrap
 from edge.core.session import Permit
 from edge.errors import PlcError
 
@@ -147,7 +147,7 @@ def parse_status(registers: Sequence[int]) -> PlcStatus:
 def _parts(ring: tuple[int, ...], last_part: int) -> tuple[tuple[int, int], ...]:
     entries = [(ring[at] << 16 | ring[at + 1], ring[at + 2] << 16 | ring[at + 3]) for at in range(0, 4 * TRIGGERS, 4)]
     known = [part for part in entries if -TRIGGERS < delta(part[0], last_part) <= 0]
-    return tuple(sorted(known, key=lambda part: delta(part[0], last_part)))
+    return tuple(sorted(known, key=lambda part: wrap(part[0] - last_part - 1)))
 
 
 @lru_cache(maxsize=4)

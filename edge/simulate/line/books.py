@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter
+from collections.abc import Callable
 
 from edge.core.counter import delta
 from edge.core.ledger import PartLedger
 from edge.core.register import Register
+from edge.simulate.line.join import Join
 from edge.simulate.line.referee import Word
-
-_RECENT = 512
-
-_SAYS = {"permitted": "PASS", "reject": "REJECT", "no_decision": "NO_DECISION"}
-"""What the station must have come to where the gateway says so of a part."""
 
 
 class Books:
     """Sums over the lives of station and gateway.
 
+    Args:
+        clock: virtual time.
+
     Attributes:
         problems: what did not add up, in words, with how often.
+        join: the records of each part.
         triggers, outcomes, causes: of all stations.
         lost_with_process: parts that were open in a station that was killed.
         unowned: parts that the PLC counted while no gateway followed it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], int]) -> None:
         self.problems: Counter[str] = Counter()
+        self.join = Join(clock, self.problems)
         self.triggers = self.acknowledged = self.executed = 0
         self.outcomes: Counter[str] = Counter()
         self.causes: Counter[str] = Counter()
@@ -35,10 +37,6 @@ class Books:
         self.rejected: Counter[str] = Counter()
         self.lost_with_process = self.unowned = self.plc_triggers = 0
         self._ledger: PartLedger | None = None
-        self._owed: set[int] = set()  # triggers that the living station took and has not concluded
-        self._recent: deque[int] = deque(maxlen=_RECENT)  # concluded
-        self._outcome: dict[int, str] = {}  # of those
-        self._counted_by_eye: set[int] = set()  # and not yet ended at the gateway
         self._concluded = 0  # by the living station
         self._register: Register | None = None
         self._highest: int | None = None
@@ -50,31 +48,23 @@ class Books:
     def station_started(self, ledger: PartLedger) -> None:
         """A station lives."""
         self._ledger, self._concluded = ledger, 0
-
-    def triggered(self, number: int) -> None:
-        """A station took a trigger: it owes an outcome."""
-        if number not in self._outcome:
-            self._owed.add(number)
+        self.join.station_started()
 
     def concluded(self, number: int, word: Word) -> None:
         """A station came to an outcome."""
-        self._owed.discard(number)
-        if len(self._recent) == _RECENT:
-            self._outcome.pop(self._recent[0], None)
-        self._recent.append(number)
-        self._outcome[number] = word.outcome
+        self.join.concluded(number, word.outcome)
         self._concluded += 1
         self.outcomes[word.outcome] += 1
         self.causes[word.cause] += 1
 
-    def station_ended(self) -> None:
-        """The station is gone: what it had open is lost, and nothing else."""
+    def station_ended(self, down_ns: int) -> None:
+        """The station is gone, and its loop stood since ``down_ns``: what it had open is lost, and nothing else."""
         ledger = self._ledger
         assert ledger is not None
         self.settle_station()
         self.triggers += ledger.triggers
         self.lost_with_process += len(ledger)
-        self._owed.clear()
+        self.join.station_ended(down_ns)
         self._ledger = None
 
     def settle_station(self) -> None:
@@ -87,26 +77,12 @@ class Books:
         if ledger.triggers != self._concluded + len(ledger):
             self.problems["a trigger of the station has no outcome, or two"] += 1
 
-    # -- the join by part number ------------------------------------------------------------------------------------
-
-    def edge(self, number: int) -> None:
-        """The eye counted a part."""
-        self._counted_by_eye.add(number)
-
-    def ended(self, number: int, how: str) -> None:
-        """The gateway ended a part: once, one that the eye counted, and as the station said if it says so."""
-        if number in self._counted_by_eye:
-            self._counted_by_eye.remove(number)
-        else:
-            self.problems["the gateway ended a part twice, or one that the eye never counted"] += 1
-        if how in _SAYS and self._outcome.get(number) != _SAYS[how]:
-            self.problems[f"the gateway took a part for {how}, and the station did not"] += 1
-
     # -- gateway ----------------------------------------------------------------------------------------------------
 
     def gateway_started(self, register: Register) -> None:
         """A gateway lives."""
         self._register, self._counted, self._plc_session = register, 0, -1
+        self.join.broken()
 
     def gateway_polled(self) -> None:
         """The gateway has read the PLC: its register must have followed the PLC's counter part by part."""
@@ -126,6 +102,7 @@ class Books:
 
     def gateway_ended(self) -> None:
         """The gateway is gone."""
+        self.join.broken()
         register = self._register
         assert register is not None
         self.settle_gateway()
@@ -143,15 +120,16 @@ class Books:
 
     # -- the end ----------------------------------------------------------------------------------------------------
 
-    def close(self, edges: int, last_number: int) -> None:
+    def close(self, edges: int, last_number: int, down_ns: int) -> None:
         """After the line has settled: every edge of the eye must be in the books, on both sides."""
-        if self._ledger is not None and (len(self._ledger) or self._owed):
+        if self._ledger is not None and len(self._ledger):
             self.problems["parts stay open at the station"] += 1
         if self._register is not None and self._register.pending:
             self.problems["parts stay open at the gateway"] += 1
         if self._ledger is not None:
-            self.station_ended()
+            self.station_ended(down_ns)
         if self._register is not None:
             self.gateway_ended()
         if self._highest != last_number or self.plc_triggers + self.unowned != edges:
             self.problems["the gateway's parts are not those that the eye counted"] += 1
+        self.join.close()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from edge.core.register import Register
-from edge.core.session import Permit
+from edge.core.session import Permit, Session
 from edge.errors import PlcError
 from edge.gateway.geometry import geometry
 from edge.gateway.operations import Operations
@@ -82,13 +82,34 @@ class SimDriver(PlcDriver):
 def watched(base: type[Register], books: Books) -> type[Register]:
     """Return ``base``, with every part that it ends noted in the books."""
 
+    join = books.join
+
     class Watched(base):  # type: ignore[misc, valid-type]  # whichever register this run uses
         def take_ended(self) -> list[tuple[int, str]]:
             news: list[tuple[int, str]] = super().take_ended()
             for number, how in news:
-                books.ended(number, how)
+                join.ended(number, how)
             books.gateway_polled()
             return news
+
+        def executed(self, number: int) -> bool:
+            done: bool = super().executed(number)
+            if done:
+                join.booked(number)
+            return done
+
+        def suspend(self) -> None:
+            join.broken()
+            super().suspend()
+
+        def grant(self, station: int, count: int) -> Session:
+            join.broken()
+            session: Session = super().grant(station, count)
+            return session
+
+        def revoke(self) -> None:
+            join.broken()
+            super().revoke()
 
     return Watched
 

@@ -13,12 +13,15 @@ import json
 import random
 from collections import deque
 from collections.abc import Callable
+from itertools import cycle
 from typing import Protocol
 
 from edge.simulate.line.scheduler import Scheduler
 
 HIGH_WATER = 256
 SHORTEST_NS, SPREAD_NS = 200_000, 500_000
+DELAYS = 4093
+"""So many are drawn and used in turn."""
 
 Tamper = Callable[[bytes], list[int] | None]
 """What a fault makes of a message: delays of its copies in ns, none for a lost one; None leaves it alone."""
@@ -90,10 +93,12 @@ class Network:
         tamper_up: what a fault does to messages towards the gateway.
         cut: "" or what becomes of messages while the cable is cut: ``lost``, or ``held`` until it heals.
         cut_ns: since when, or None.
+        on_verdict: told of the part of each verdict that the station sends.
     """
 
     def __init__(self, sim: Scheduler, rng: random.Random, tap: Tap) -> None:
-        self._sim, self._random, self._tap = sim, rng.random, tap
+        self._sim, self._tap = sim, tap
+        self._delays = cycle([SHORTEST_NS + rng.randrange(SPREAD_NS) for _ in range(DELAYS)])
         self._gateway: GatewayEnd | None = None
         self._stations: dict[bytes, StationEnd] = {}
         self._connections = 0
@@ -103,6 +108,7 @@ class Network:
         self.tamper_up: Tamper | None = None
         self.cut = ""
         self.cut_ns: int | None = None
+        self.on_verdict: Callable[[int], None] | None = None
 
     def sever(self, kind: str) -> None:
         """Cut the cable: messages are ``lost``, or ``held``."""
@@ -132,12 +138,16 @@ class Network:
 
     def up(self, end: StationEnd, data: bytes) -> bool:
         """Take a message towards the gateway."""
+        if self.on_verdict is not None and b'"verdict"' in data:
+            self.on_verdict(int(data.partition(b'"part":')[2].partition(b",")[0]))
         if self._gateway is None:
             return False
         delays = self.tamper_up(data) if self.tamper_up is not None else None
         if delays is None and not self.cut:
-            due = self._sim.now + SHORTEST_NS + int(SPREAD_NS * self._random())
-            self._up_ns = due = max(due, self._up_ns + 1)
+            due = self._sim.now + next(self._delays)
+            if due <= self._up_ns:
+                due = self._up_ns + 1
+            self._up_ns = due
             self._sim.at(due, self._arrive_up, (end.identity, data))
         else:
             self._carry(self._arrive_up, end.identity, data, delays)
@@ -151,8 +161,10 @@ class Network:
         if self.cut:
             self._carry(self._arrive_down, identity, data, None)
             return True
-        due = self._sim.now + SHORTEST_NS + int(SPREAD_NS * self._random())
-        self._down_ns = due = max(due, self._down_ns + 1)
+        due = self._sim.now + next(self._delays)
+        if due <= self._down_ns:
+            due = self._down_ns + 1
+        self._down_ns = due
         self._lay_down(end, due, data)
         return True
 

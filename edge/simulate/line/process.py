@@ -9,6 +9,9 @@ from edge.simulate.line.scheduler import NEVER, Scheduler
 
 RESTART_NS = 300_000_000
 
+MOST_TURNS = 1000
+"""At one virtual time: a loop that still has something to do then leads nowhere."""
+
 
 class Gone(BaseException):
     """The process was killed while it waited inside a call; nothing of it runs any more."""
@@ -32,6 +35,7 @@ class Process(ABC):
         self.down_ns: int | None = sim.now
         self._due_ns = NEVER
         self._working = self._again = False
+        self._spun_ns, self._spins = -1, 0
         self._turn: Callable[[], None] = _nothing
         self._next_ns: Callable[[], int] = _never
 
@@ -117,9 +121,18 @@ class Process(ABC):
             self._sim.at(self._sim.now, self._wake_new, self.life)
         elif self.alive:
             due_ns = self._next_ns()
-            if due_ns < self._due_ns:
+            if due_ns <= self._sim.now and self._spins_too_often():
+                self._raised(RuntimeError(f"after {MOST_TURNS} turns at one time something is still due"))
+            elif due_ns < self._due_ns:
                 self._due_ns = due_ns
                 self._sim.at(due_ns, self._wake, due_ns)
+
+    def _spins_too_often(self) -> bool:
+        """True once the loop has turned too often at this time without having done all that is due."""
+        if self._spun_ns != self._sim.now:
+            self._spun_ns, self._spins = self._sim.now, 0
+        self._spins += 1
+        return self._spins >= MOST_TURNS
 
     def _wake_new(self, life: int) -> None:
         if life == self.life:

@@ -76,6 +76,9 @@ class Referee:
     Attributes:
         counts: of everything, by name.
         first: the first plate that fell wrongly: (index, what is wrong), or None.
+        on_met: told of the number by which a plate had its right when it met an open gate.
+        on_turned: told while the belt is seen to have run backwards.
+        on_taken: told of the numbers of a plate that a hand took.
     """
 
     def __init__(
@@ -90,8 +93,9 @@ class Referee:
         self._travel_mm, self._shows, self._defective, self._trace = travel_mm, shows, defective, trace
         self.counts: Counter[str] = Counter()
         self.first: tuple[int, str] | None = None
-        self.lost_with_process: Counter[str] = Counter()
-        self.gate_was_open = False
+        self.on_met: Callable[[int], None] | None = None
+        self.on_turned: Callable[[], None] | None = None
+        self.on_taken: Callable[[int], None] | None = None
         self._fronts: dict[int, list[Front]] = {}  # by plate on the belt
         self._words: dict[int, Word] = {}  # by number, like all below
         self._permits: dict[int, list[tuple[WrittenPermit, float, int]]] = {}
@@ -123,7 +127,9 @@ class Referee:
 
     def on_removed(self, plate_index: int) -> None:
         """A hand took a plate off the belt: it meets no gate."""
-        self._fronts.pop(plate_index, None)
+        for front in self._fronts.pop(plate_index, ()):
+            if self.on_taken is not None:
+                self.on_taken(front.number)
         self.counts["removed"] += 1
 
     def on_belt(self) -> list[int]:
@@ -174,7 +180,7 @@ class Referee:
 
     def is_affected(self, travel_mm: float) -> bool:
         """True if a part whose front was at the eye at this travel may suffer from a fault."""
-        return any(s.from_mm <= travel_mm <= s.to_mm for s in self._stretches)
+        return any(stretch.from_mm <= travel_mm <= stretch.to_mm for stretch in self._stretches)
 
     def belt_runs_back(self, now_ns: int) -> None:
         """To be called now and then while the belt may run backwards."""
@@ -183,6 +189,8 @@ class Referee:
             self._high_mm = travel_mm
         elif travel_mm < self._high_mm - BACKLASH_MM:
             self._reversed_ns, self._turned_mm = now_ns, self._high_mm
+            if self.on_turned is not None:
+                self.on_turned()
 
     # -- judgement --------------------------------------------------------------------------------------------------
 
@@ -191,7 +199,7 @@ class Referee:
         fronts = self._fronts.pop(plate.index, [])
         counts["parts"] += 1
         good_bin = event.bin is Bin.GOOD
-        broken = self._right(fronts) if good_bin or event.clipped else ""
+        broken, number = self._right(fronts) if good_bin or event.clipped else ("", 0)
         wrong = ""
         if event.clipped:
             counts["clipped"] += 1
@@ -200,6 +208,8 @@ class Referee:
             if broken:
                 wrong = "late_fired" if broken == "late" else "escaped_no_permit"
                 counts[wrong] += 1
+        if (good_bin or event.clipped) and not broken and self.on_met is not None:
+            self.on_met(number)
         if (good_bin or (event.clipped and broken)) and not self._own_pass(plate, fronts):
             wrong = "wrong_part"
             counts["wrong_part"] += 1
@@ -215,7 +225,9 @@ class Referee:
     def _judge_good(self, fronts: list[Front], good_bin: bool, shows: bool) -> str:
         """Book a plate without a defect; return what is wrong where it was lost for no reason."""
         counts = self.counts
-        affected = any(self.is_affected(front.travel_mm) for front in fronts) or not fronts
+        affected = not fronts
+        for front in fronts:
+            affected = affected or self.is_affected(front.travel_mm)
         counts["good"] += 1
         counts["good_unaffected"] += not affected
         if good_bin:
@@ -234,23 +246,30 @@ class Referee:
         """True if the plate's own frame, under a number of its own, came to PASS, and rightly by what it shows."""
         if self._shows(plate.tag):
             return False
-        return any((w := self._words.get(f.number)) and w.outcome == "PASS" and w.tag == plate.tag for f in fronts)
+        for front in fronts:
+            word = self._words.get(front.number)
+            if word is not None and word.outcome == "PASS" and word.tag == plate.tag:
+                return True
+        return False
 
-    def _right(self, fronts: list[Front]) -> str:
-        """Return "" if one of the plate's edges had a rightful permit, else what the best of them lacks."""
+    def _right(self, fronts: list[Front]) -> tuple[str, int]:
+        """Return "" and the number of an edge that had a rightful permit, else what the best of them lacks."""
         best = "no permit"
         for front in fronts:
             for permit, at_mm, plc_session in self._permits.get(front.number, ()):
                 broken = self._flaw(front, permit, at_mm, plc_session)
                 if not broken:
-                    return ""
+                    return "", front.number
                 best = broken if best == "no permit" or broken == "late" else best
-        return best
+        return best, 0
 
     def _flaw(self, front: Front, permit: WrittenPermit, at_mm: float, plc_session: int) -> str:
         k, grant = self._s.counts_per_mm, permit.grant
-        granted_mm = next((mm for g, mm in reversed(self._grants) if g is grant), -_BEYOND)
-        granted = 1 << 40 if granted_mm == -_BEYOND else floor((front.travel_mm - granted_mm) * k)
+        granted = 1 << 40  # long ago
+        for known, granted_mm in reversed(self._grants):
+            if known is grant:
+                granted = floor((front.travel_mm - granted_mm) * k)
+                break
         written = floor((at_mm - front.travel_mm) * k)
         broken = flaw(self._s, permit, front.latched, written, granted, plc_session, front.epoch)
         if broken:
@@ -266,13 +285,12 @@ class Referee:
     def _fenced_later(self, front: Front, permit: WrittenPermit) -> bool:
         """True if a session granted after the permit, but before the plate's commit point, put it behind its fence."""
         commit_mm = front.travel_mm + self._s.commit_counts / self._s.counts_per_mm
-        return any(
-            g.at_ns > permit.at_ns
-            and g.station != 0
-            and at_mm <= commit_mm
-            and front.travel_mm < at_mm + self._s.pitch_min_mm
-            for g, at_mm in self._grants
-        )
+        for grant, at_mm in reversed(self._grants):
+            if grant.at_ns <= permit.at_ns:
+                return False
+            if grant.station != 0 and at_mm <= commit_mm and front.travel_mm < at_mm + self._s.pitch_min_mm:
+                return True
+        return False
 
     def _report(self, plate: Plate, fronts: list[Front], event: Event, what: str) -> None:
         if self.first is None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from edge.core.ledger import PartLedger
 from edge.core.match import Kind, Match, Matcher
-from edge.core.outcome import Outcome
+from edge.core.outcome import Disposition, Outcome
 from edge.core.part import FrameInfo, Part, Verdict
 from edge.core.register import Register
 from edge.core.session import Decision, Geometry, Permit, Session
@@ -26,6 +26,15 @@ class DefaultPass(Publisher):
         sent = super().verdict(part)
         part.verdict = before
         return sent
+
+
+class SilentPublisher(Publisher):
+    """A part without a decision is not worth a message."""
+
+    def verdict(self, part: Part) -> bool:
+        if part.verdict is not None and part.verdict.outcome is Outcome.NO_DECISION:
+            return True
+        return super().verdict(part)
 
 
 class FifoMatcher(Matcher):
@@ -92,6 +101,21 @@ class SessionlessRegister(Register):
         return super().verdict(self.session.station, number, count, outcome, count_now)
 
 
+class WordlessRegister(Register):
+    """What the PLC says of the gate is not believed."""
+
+    def executed(self, number: int) -> bool:
+        self.voided(number, "no_word")
+        return False
+
+
+class MumblingRegister(Register):
+    """Every answer to the station is the same."""
+
+    def _answer(self, number: int, _disposition: Disposition, permit: Permit | None = None) -> Decision:
+        return super()._answer(number, Disposition.DUPLICATE, permit)
+
+
 class UnwrappedRegister(Register):
     """Numbers only grow: one that wrapped is an old one."""
 
@@ -131,6 +155,13 @@ class PlacelessRegister(Register):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._belt._g = replace(self._belt._g, match=1 << 30)
+
+
+class GaplessLedger(PartLedger):
+    """A number that the counter skips is nobody's."""
+
+    def lose(self, *_: Any) -> list[Part]:
+        return []
 
 
 class RewritingLedger(PartLedger):

@@ -63,7 +63,7 @@ class EpochlessPlc(PlcProgram):
         inputs.epoch = 1
         return super().scan(now_ns, inputs)
 
-    def _has_jumped(self, _ahead: int, _elapsed_ns: int) -> bool:
+    def _has_jumped(self, *_: Any) -> bool:
         return False
 
     def _has_reversed(self, _ahead: int) -> bool:

@@ -74,7 +74,7 @@ class Shard:
         self.sim = Scheduler(START_NS)
         self.trace = Trace(self.sim.clock) if traced else None
         oracle = Oracle(task.rates)
-        self.books = Books()
+        self.books = Books(self.sim.clock)
         self.floor = Floor(self.setup, self.sim, self.rng, self._program(components), self.trace)
         self.sim.physics = self.floor
         world, sim = self.floor.world, self.sim
@@ -103,7 +103,10 @@ class Shard:
         self.line = Line(
             sim, self.floor, self.station, self.gateway, self.network, self.driver, self.referee, self.rng, self.trace
         )
-        self.floor.on_edge = self.books.edge
+        self.floor.on_edge = self.books.join.edge
+        self.referee.on_met, self.referee.on_taken = self.books.join.met, self.books.join.removed
+        self.referee.on_turned = self.books.join.turned
+        self.network.on_verdict = self.books.join.sent
         self.floor.is_unguarded = self._is_unguarded
         self.director = Director(self.line, CATALOGUE, task.faults, task.gap_parts, self.rng, self.trace)
 
@@ -139,4 +142,5 @@ class Shard:
         if self.station.crashes != self.director.injected["engine_hung"]:
             self.books.problems["the station ended itself without an engine that hung, or not with one"] += 1
         counts["entered_unguarded"] = self.floor.entered_unguarded
-        self.books.close(counts["edges"], self.floor.world.eye_number)
+        down_ns = self.station.down_ns
+        self.books.close(counts["edges"], self.floor.world.eye_number, self.sim.now if down_ns is None else down_ns)

@@ -55,6 +55,7 @@ class Reports:
     def acknowledged(self, ack: wire.Ack, t4_ns: int) -> None:
         """Take the gateway's answer to a verdict."""
         self._books.acknowledged += 1
+        self._books.join.answered(ack.part, ack.disposition)
         if self._trace is not None:
             self._trace.note(ack.part, f"station: acknowledged {ack.disposition}, accepted at {t4_ns / MS:.3f} ms")
 
@@ -179,7 +180,7 @@ class StationProcess(Process):
     def _tear_down(self) -> None:
         self.inspection.alive = False
         self._network.station_gone(self.end)
-        self._books.station_ended()
+        self._books.station_ended(self._sim.now if self.down_ns is None else self.down_ns)
         if self._trace is not None:
             self._trace.note(None, f"station: process {self.life} is gone")
 
@@ -268,7 +269,7 @@ class StationProcess(Process):
         if message.epoch != self._epoch:
             self._epoch = message.epoch
             self.mailbox.post(EpochChanged(message.epoch))
-        self._books.triggered(message.number)
+        self._books.join.triggered(message.number)
         self.mailbox.post(Trigger(message.number, message.latched, message.t0_ns))
 
     def _take_frame(self, message: FrameMessage) -> None:
