@@ -62,6 +62,7 @@ class InspectThread:
         self._warm = threading.Event()
         self._failure: Exception | None = None
         self._last_error = ""
+        self._stopping = False
         self._thread = threading.Thread(target=self._run, name="inspect", daemon=True)
 
     def start(self) -> None:
@@ -95,7 +96,10 @@ class InspectThread:
         return 0 < self._busy_since_ns < before_ns
 
     def stop(self, timeout_s: float = 2.0) -> bool:
-        """Ask the thread to end.  False where it hangs: the process must end then."""
+        """Ask the thread to end.  False where it hangs: the process must end then.  Asked again, it waits no more."""
+        if self._stopping:
+            return not self._thread.is_alive()
+        self._stopping = True
         self._work.put(None)
         self._thread.join(timeout_s)
         return not self._thread.is_alive()

@@ -28,7 +28,7 @@ class Case:
         self.trace = Trace(lambda: int(self.now_ms * MS)) if trace else None
         self.offset_mm = 0.0
         self.referee = Referee(
-            SETTINGS, self.travel_mm, lambda tag: tag in (BAD, ALARM), lambda tag: tag == BAD, self.trace
+            SETTINGS, self.travel_mm, lambda tag: 0.95 * (tag in (BAD, ALARM)), lambda tag: tag == BAD, self.trace
         )
         self.referee.on_plc_start(PLC)
         self.sequence = 0
@@ -371,3 +371,24 @@ def test_the_first_part_s_history_is_kept() -> None:
     assert "the belt starts" in history
     assert "somebody else" not in history
     assert "at the gate: Bin.GOOD" in history
+
+
+@pytest.mark.parametrize(
+    ("since_ms", "cause", "misjudged"),
+    [
+        (999.0, "clean", 0),  # by the stricter recipe, in force at the edge
+        (999.0, "rule", 1),
+        (1001.5, "clean", 1),
+        (1001.5, "rule", 0),
+        (1000.5, "clean", 0),  # within one turn of the command either is right
+        (1000.5, "rule", 0),
+    ],
+)
+def test_a_plate_is_judged_by_the_recipe_in_force_at_its_edge(since_ms: float, cause: str, misjudged: int) -> None:
+    case = Case()
+    case.referee.on_recipe(0.99, int((since_ms - 1) * MS), int(since_ms * MS))
+    case.eye(tag=ALARM)
+    case.referee.on_concluded(7, Word("REJECT" if cause == "rule" else "PASS", cause, ALARM))
+    case.at(1530)
+    case.gate(tag=ALARM, fell=Bin.REJECT)
+    assert case.referee.counts["misjudged"] == misjudged

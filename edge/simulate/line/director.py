@@ -58,20 +58,23 @@ SESSION_MS = (
 
 ALLOWANCE_MS: dict[str, float] = {
     "": 0.0,
-    "backlog": CEILING_MS + 300.0,
-    "resync": 2 * 1000.0 * PITCH_MM / V_MIN,
-    "session": SESSION_MS,
+    "backlog": CEILING_MS,
+    "resync": 0.0,
     "plc": SESSION_MS + RECONNECT_MS + PLC_WATCHDOG_MS,
     "process": SESSION_MS + STATION_STALE_MS + STATION_BEAT_MS + PLC_WATCHDOG_MS,
     "empty": SESSION_MS + RECONNECT_MS + PLC_WATCHDOG_MS,
 }
 """How long after its repair a fault may still cost parts, by what has to be agreed on anew; from the protocol's own
-periods.  ``backlog``: frames that wait behind a slow one.  ``resync``: the counters of camera and eye are paired anew
-with the next two parts.  ``session``: a new session.  ``plc``: the gateway waits before it tries a PLC again, or the
-PLC's watchdog has to run out.  ``process``: a station that died without a goodbye holds the lane until the gateway
-finds it stale.  ``empty``: identity is in doubt, so first the belt runs ``EMPTY_MM``, with the infeed held."""
+periods.  ``backlog``: frames that wait behind a slow one, until their timeout.  ``resync``: no time, but ``FIRST_MM``
+of belt: the counters of camera and eye are paired anew with the next two parts.  ``plc``: the gateway waits before it
+tries a PLC again, or the PLC's watchdog has to run out.  ``process``: a station that died without a goodbye holds the
+lane until the gateway finds it stale.  ``empty``: identity is in doubt, so first the belt runs ``EMPTY_MM``, with the
+infeed held."""
 
 EMPTY_MM = GATE_MM + INFEED_MM + PITCH_MM
+
+FIRST_MM: dict[str, float] = {"resync": 2 * PITCH_MM, "empty": EMPTY_MM}
+"""How far the belt must run first, before the time begins."""
 
 ACCELERATION = 2000.0
 OPERATOR_MS = 400.0
@@ -235,10 +238,10 @@ class Director:
             def settle() -> None:
                 line.later(ALLOWANCE_MS[fault.recovery], over)
 
-            if fault.recovery != "empty":
+            if fault.recovery not in FIRST_MM:
                 settle()
                 return
-            target_mm = line.world.travel_mm(line.sim.now) + EMPTY_MM
+            target_mm = line.world.travel_mm(line.sim.now) + FIRST_MM[fault.recovery]
             line.when(lambda: line.world.travel_mm(line.sim.now) >= target_mm, settle)
 
         line.repaired = repaired

@@ -156,7 +156,7 @@ FAULTS = (
     Fault("eye_bouncing", "a plate gives several edges", _eye_bouncing, "empty"),
     Fault("parts_touching", "a plate touches the one before", _parts_touching, "empty"),
     Fault("part_removed", "a hand takes a plate off the belt", _part_removed),
-    Fault("belt_stopped", "the belt stands, for 0.2 to 1.5 s", _belt_stopped, "session"),
+    Fault("belt_stopped", "the belt stands, for 0.2 to 1.5 s", _belt_stopped),
     Fault("belt_reversed", "the belt runs backwards for a while", _belt_reversed, "empty"),
     Fault("belt_doubled", "from half to full speed at once", _belt_doubled),
     Fault("belt_overspeed", "twice the highest speed, for a moment", _belt_overspeed, "empty"),

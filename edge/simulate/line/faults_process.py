@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from edge.core.pool import Purpose
 from edge.simulate.line.director import Fault, Line
+from edge.simulate.line.floor import TriggerMessage
 
 _RESTART_MS = (60.0, 500.0)
 
@@ -88,8 +89,20 @@ def _pool_exhausted(line: Line) -> None:
 
 
 def _recipe_changed(line: Line) -> None:
-    line.station.change_to_other_recipe()
-    line.repaired()
+    """Half of them while the frame of a part that was just triggered is on its way."""
+
+    def change() -> None:
+        line.station.change_to_other_recipe()
+        line.repaired()
+
+    def tamper(_edge: TriggerMessage) -> None:
+        line.floor.tamper_trigger = None
+        line.later(line.rng.uniform(1.0, 8.0), change)
+
+    if line.rng.random() < 0.5:
+        change()
+    else:
+        line.floor.tamper_trigger = tamper
 
 
 FAULTS = (
@@ -106,5 +119,5 @@ FAULTS = (
     Fault("non_finite", "the network returns what is no number", _trouble("non_finite")),
     Fault("saturated", "the network's list of candidates is full", _trouble("saturated")),
     Fault("pool_exhausted", "something holds every frame slot", _pool_exhausted),
-    Fault("recipe_changed", "another recipe, by command, while parts are open", _recipe_changed, "session"),
+    Fault("recipe_changed", "another recipe, by command, while parts are open", _recipe_changed),
 )

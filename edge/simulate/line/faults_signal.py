@@ -186,15 +186,15 @@ def _cut(kind: str) -> Callable[[Line], None]:
 
 
 FAULTS = (
-    Fault("frame_lost", "the next frames never arrive", _frames(lambda _line, _frame: []), "resync"),
-    Fault("frame_late", "the next frames arrive 10 to 200 ms late", _frames(_late_frame), "resync"),
+    Fault("frame_lost", "the next frames never arrive", _frames(lambda _line, _frame: [])),
+    Fault("frame_late", "the next frames arrive 10 to 200 ms late", _frames(_late_frame)),
     Fault("frame_corrupt", "short frames", _frames(lambda _line, f: [(0, f._replace(intact=False))])),
     Fault("frame_doubled", "the next frames arrive twice", _frames(lambda _line, f: [(0, f), (3 * MS, f)])),
     Fault("camera_gap", "the camera's counter jumps over a few numbers", _camera_gap, "resync"),
     Fault("frame_stray", "a frame of the bare belt, without a trigger", _stray_frame, "resync"),
-    Fault("camera_silent", "exposed frames are not sent", _camera_silent, "resync"),
-    Fault("trigger_lost", "the next edges never arrive at the station", _triggers(_lost_trigger), "resync"),
-    Fault("trigger_late", "the next edges arrive 3 to 150 ms late", _triggers(_late_trigger), "resync"),
+    Fault("camera_silent", "exposed frames are not sent", _camera_silent),
+    Fault("trigger_lost", "the next edges never arrive at the station", _triggers(_lost_trigger)),
+    Fault("trigger_late", "the next edges arrive 3 to 150 ms late", _triggers(_late_trigger)),
     Fault("trigger_doubled", "the next edges arrive twice", _triggers(_doubled_trigger), "resync"),
     Fault("verdict_late", "verdicts arrive 0.2 to 1.1 s late", _verdicts(_late)),
     Fault("verdict_lost", "verdicts do not arrive", _verdicts(_lost)),

@@ -81,6 +81,7 @@ class Floor:
         camera_silent: frames are exposed, and nothing is sent.
         on_edge: told of each number that the eye counts.
         on_plate: told of the index of each plate whose front passes the eye.
+        on_stand: told of each scan at which the belt stands.
         on_belt_stop: told when the PLC begins and ceases to hold the belt.
         reset_held: the operator holds the reset button.
         is_unguarded: True while gateway or station is down for so long that nothing may enter.
@@ -109,6 +110,7 @@ class Floor:
         self.tamper_frame: TamperFrame | None = None
         self.on_edge: Callable[[int], None] | None = None
         self.on_plate: Callable[[int], None] | None = None
+        self.on_stand: Callable[[], None] | None = None
         self.on_belt_stop: Callable[[bool], None] | None = None
         self.reset_held = False
         self.is_unguarded: Callable[[], bool] | None = None
@@ -179,8 +181,13 @@ class Floor:
         """Let the PLC scan once, and the world follow its outputs."""
         world, bank, inputs = self.world, self.bank, self._inputs
         self.scan_ns = now + self._period_ns
-        inputs.count, inputs.belt_moving, inputs.epoch = world.count_at(now), world.moving(), self._epoch
+        count = world.count_at(now)
+        if count == inputs.count and world.moving():
+            self.happen(now)  # the world knows its speed as of its last event: a ramp may have ended since
+        inputs.count, inputs.belt_moving, inputs.epoch = count, world.moving(), self._epoch
         inputs.edges, inputs.confirms, inputs.reset = self._edges, self._confirms, self.reset_held
+        if not inputs.belt_moving and self.on_stand is not None:
+            self.on_stand()
         bank.begin_scan(now)
         outputs = self.program.scan(now, inputs)
         bank.end_scan()

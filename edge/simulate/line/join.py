@@ -17,6 +17,9 @@ KEPT = 512
 PATIENCE_NS = 250 * MS
 """From the eye's edge to an outcome at the latest: the eye's hello, the compute timeout and a turn of the loop."""
 
+HOLD_NS = 100 * MS
+"""A belt that is held is noted that often."""
+
 SETTLED_NS = 1_000 * MS
 """So long after the last word about a part a session that ends may still have cost the next word."""
 
@@ -68,7 +71,7 @@ class Join:
         self._clock, self._problems = clock, problems
         self._records: OrderedDict[int, Record] = OrderedDict()
         self._breaks: deque[int] = deque(maxlen=4 * KEPT)
-        self._turns: deque[int] = deque(maxlen=KEPT)
+        self._holds: deque[int] = deque(maxlen=KEPT)
         self._life = 0
         self._lives = False
 
@@ -82,9 +85,11 @@ class Join:
         """A process, or a session between two of them, begins or ends."""
         self._breaks.append(self._clock())
 
-    def turned(self) -> None:
-        """The belt runs backwards: a plate for which the gate opens may never come through it."""
-        self._turns.append(self._clock())
+    def belt_held(self) -> None:
+        """The belt stands or runs backwards: a plate for which the gate has opened may not have come through it."""
+        now = self._clock()
+        if not self._holds or now - self._holds[-1] > HOLD_NS:
+            self._holds.append(now)
 
     def station_started(self) -> None:
         """A station lives: it owes an outcome for each edge from now on."""
@@ -187,7 +192,7 @@ class Join:
         unsaid = how == "unanswered" and bool(record.outcome) and not record.sent
         unheard = how in _SAYS and not answers
         unbooked = record.met and not record.booked
-        unmet = record.booked and not record.met and not record.removed and not _within(record, self._turns)
+        unmet = record.booked and not record.met and not record.removed and not _within(record, self._holds)
         if not (unsaid or unheard or unbooked or unmet) or _within(record, self._breaks):
             return
         if unsaid:

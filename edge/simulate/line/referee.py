@@ -22,6 +22,11 @@ _PRUNE_EVERY = 512
 _KEPT_NUMBERS = 512  # far more than are on the belt, also with a bouncing eye
 _BEYOND = float("inf")
 
+MIN_SCORE = 0.5
+"""What the recipe asks for that is in force when nobody has told of any."""
+
+_JUDGED = ("clean", "rule")
+
 BACKLASH_MM = 4.0
 """A belt that has gone back by more than this has run backwards; the drive's play is half of it."""
 
@@ -69,12 +74,12 @@ class Referee:
     Args:
         settings: of the line.
         travel_mm: true belt travel now.
-        shows: True if the network finds a defect on the plate of this tag.
+        score: of what the network finds on the plate of this tag; 0 where that is nothing.
         defective: True if it is bad.
         trace: takes a part's history, or None.
 
     Attributes:
-        counts: of everything, by name.
+        counts: of everything, by name; ``misjudged``: own frames not judged by the recipe in force at the edge.
         first: the first plate that fell wrongly: (index, what is wrong), or None.
         on_met: told of the number by which a plate had its right when it met an open gate.
         on_turned: told while the belt is seen to have run backwards.
@@ -85,12 +90,12 @@ class Referee:
         self,
         settings: JudgeSettings,
         travel_mm: Callable[[], float],
-        shows: Callable[[str], bool],
+        score: Callable[[str], float],
         defective: Callable[[str], bool],
         trace: Trace | None = None,
     ) -> None:
         self._s = settings
-        self._travel_mm, self._shows, self._defective, self._trace = travel_mm, shows, defective, trace
+        self._travel_mm, self._score, self._defective, self._trace = travel_mm, score, defective, trace
         self.counts: Counter[str] = Counter()
         self.first: tuple[int, str] | None = None
         self.on_met: Callable[[int], None] | None = None
@@ -107,6 +112,7 @@ class Referee:
         self._high_mm = 0.0  # the furthest that the belt had come when it was last asked
         self._turned_mm = 0.0  # where it was when it last turned
         self._reversed_ns = -1  # when it was last seen to have gone back by more than the drive's play
+        self._recipes: list[tuple[int, int, float]] = []  # doubtful since, in force since, and the score it asks for
         self._since_prune = 0
 
     # -- the line ---------------------------------------------------------------------------------------------------
@@ -166,6 +172,10 @@ class Referee:
         """Take note of the station's word on one number."""
         self._words[number] = word
 
+    def on_recipe(self, min_score: float, doubtful_ns: int, since_ns: int) -> None:
+        """Another recipe was put in force: for edges from ``since_ns`` on, and perhaps from ``doubtful_ns`` on."""
+        self._recipes = [*self._recipes[-15:], (doubtful_ns, since_ns, min_score)]
+
     # -- faults -----------------------------------------------------------------------------------------------------
 
     def fault_begins(self) -> _Stretch:
@@ -213,7 +223,10 @@ class Referee:
         if (good_bin or (event.clipped and broken)) and not self._own_pass(plate, fronts):
             wrong = "wrong_part"
             counts["wrong_part"] += 1
-        defective, shows = self._defective(plate.tag), self._shows(plate.tag)
+        defective, shows = self._defective(plate.tag), any(self._shows(plate, fronts, event.at_ns))
+        if self._is_misjudged(plate, fronts):
+            counts["misjudged"] += 1
+            wrong = wrong or "misjudged"
         counts["defective"] += defective
         if defective:
             counts["defective_passed"] += good_bin
@@ -244,13 +257,34 @@ class Referee:
 
     def _own_pass(self, plate: Plate, fronts: list[Front]) -> bool:
         """True if the plate's own frame, under a number of its own, came to PASS, and rightly by what it shows."""
-        if self._shows(plate.tag):
+        if not fronts or all(self._shows(plate, fronts, 0)):
             return False
         for front in fronts:
             word = self._words.get(front.number)
             if word is not None and word.outcome == "PASS" and word.tag == plate.tag:
                 return True
         return False
+
+    def _shows(self, plate: Plate, fronts: list[Front], now_ns: int) -> list[bool]:
+        """Return whether the network finds a defect, by each recipe that may have been in force at an edge."""
+        score = self._score(plate.tag)
+        times = [front.ns for front in fronts] or [now_ns]
+        return [score >= least for ns in times for least in self._min_scores(ns)] if score else [False]
+
+    def _min_scores(self, ns: int) -> list[float]:
+        found = []
+        for doubtful_ns, since_ns, min_score in reversed(self._recipes):
+            if ns >= doubtful_ns:
+                found.append(min_score)
+            if ns >= since_ns:
+                return found
+        return [*found, MIN_SCORE]
+
+    def _is_misjudged(self, plate: Plate, fronts: list[Front]) -> bool:
+        """True if the plate's own frame was judged, and not by a recipe in force at its edge."""
+        words = (self._words.get(front.number) for front in fronts)
+        said = [word.cause == "rule" for word in words if word and word.tag == plate.tag and word.cause in _JUDGED]
+        return bool(said) and not set(said) & set(self._shows(plate, fronts, 0))
 
     def _right(self, fronts: list[Front]) -> tuple[str, int]:
         """Return "" and the number of an edge that had a rightful permit, else what the best of them lacks."""

@@ -24,7 +24,14 @@ PARTS_A_SHARD = 20_000
 PER_MILLION = 200
 """Each fault is to be injected that often in a million parts."""
 
-MUST_BE_ZERO = ("wrong_part", "late_fired", "escaped_no_permit", "false_rejects_unaffected", "entered_unguarded")
+MUST_BE_ZERO = (
+    "wrong_part",
+    "late_fired",
+    "escaped_no_permit",
+    "misjudged",
+    "false_rejects_unaffected",
+    "entered_unguarded",
+)
 LEAST_PASSED, LEAST_PASSED_UNAFFECTED = 0.5, 0.9
 FAILED = 21
 """Exit code of a run that did not keep the contract."""
@@ -80,7 +87,7 @@ def run_line(
     shards = min(parts, shards or max(1, round(parts / PARTS_A_SHARD)))
     base = Task(parts, seed, 0, tuple(faults), sabotage)
     if sabotage:
-        base = replace(base, gap_parts=SABOTAGE_GAP)
+        base = replace(base, gap_parts=SABOTAGE_GAP, rates=SABOTAGES[sabotage].rates)
     tasks = [replace(base, parts=parts * (i + 1) // shards - parts * i // shards, shard=i) for i in range(shards)]
     results = list(_results(tasks, workers))
     summary = _summary(base, results, time.perf_counter() - began)

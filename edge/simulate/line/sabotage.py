@@ -5,9 +5,10 @@ Protections are doubled, in gateway and PLC, so a sabotage removes both where on
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edge.simulate.line.components import Components
+from edge.simulate.line.oracle import Rates
 from edge.simulate.line.sabotage_parts import (
     BackwardsRegister,
     DefaultPass,
@@ -25,6 +26,7 @@ from edge.simulate.line.sabotage_parts import (
     SlowBeltRegister,
     TimelessRegister,
     TrustingLink,
+    UnfencedStation,
     UnwatchedGateway,
     UnwrappedRegister,
     WordlessRegister,
@@ -53,6 +55,7 @@ class Sabotage:
     components: Components
     faults: tuple[str, ...]
     parts: int = 1500
+    rates: Rates = field(default_factory=Rates)
 
 
 GAP_PARTS = 20
@@ -95,6 +98,7 @@ _ROWS: tuple[Sabotage, ...] = (
         "late_fired",
         _P(link=SlowBeltLink, register=SlowBeltRegister, program=SlowBeltPlc),
         ("verdict_late",),
+        4000,
     ),
     Sabotage(
         "no_dedupe",
@@ -169,6 +173,7 @@ _ROWS: tuple[Sabotage, ...] = (
         "wrong_part",
         _P(register=PlacelessRegister, program=PlacelessPlc),
         ("verdict_misplaced",),
+        4000,
     ),
     Sabotage(
         "verdict_overwritten",
@@ -206,6 +211,15 @@ _ROWS: tuple[Sabotage, ...] = (
         "reconciled",
         _P(publisher=SilentPublisher),
         ("engine_fault",),
+    ),
+    Sabotage(
+        "recipe_unfenced",
+        "a part is judged by the recipe of its trigger",
+        "misjudged",
+        _P(station=UnfencedStation),
+        ("recipe_changed",),
+        2500,
+        Rates(defective=0.6),  # more plates on which the recipes disagree
     ),
 )
 

@@ -13,6 +13,8 @@ from edge.core.register import Register
 from edge.core.session import Decision, Geometry, Permit, Session
 from edge.gateway.link import PlcLink
 from edge.gateway.server import Gateway
+from edge.station.loop import Station
+from edge.station.recipes import Recipe, Recipes
 from edge.wire.publisher import Publisher
 
 
@@ -182,6 +184,22 @@ class RewritingLedger(PartLedger):
         gone = super().expire(now_ns, count_at_most)
         self._closed.update((part.number, part) for part in gone)
         return gone
+
+
+class NewestRecipes(Recipes):
+    """The present recipe holds for every part."""
+
+    def at(self, _t0_ns: int) -> Recipe:
+        return self._newest_first[0]
+
+
+class UnfencedStation(Station):
+    """A recipe holds from the command on, also for parts that were triggered before."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        first = self._recipes.at(0)
+        self._recipes = NewestRecipes(first.name, first.rules, self._recipes._life_ns)
 
 
 class UnwatchedGateway(Gateway):

@@ -33,6 +33,9 @@ RESPONSE_MS, OUTPUT_MS, MARGIN_MS = 10.0, 2.0, 5.0
 PLC_WATCHDOG_MS = 150.0
 POLL_MS, GATEWAY_BEAT_MS = 20.0, 50.0
 STATION_BEAT_MS, STATION_STALE_MS = 75.0, 240.0
+MIN_SCORES = 0.5, 0.9
+"""Of the two recipes."""
+
 PARTS_TO_WRAP = {"count": 180, "number": 120, "camera": 70}
 """How many parts after the start encoder count, eye number and camera counter wrap."""
 
@@ -74,7 +77,7 @@ def setup(seed: int, confirms: bool) -> Setup:
     timing = PlcTimingConfig(
         scan_ms=SCAN_MS, output_ms=OUTPUT_MS, write_ms=WRITE_MS, margin_ms=MARGIN_MS, link_ms=LINK_MS
     )
-    recipes = (_recipe("steel"), _recipe("steel-2"))
+    recipes = (_recipe("steel", MIN_SCORES[0]), _recipe("steel-2", MIN_SCORES[1]))
     station = StationConfig(
         line=line,
         actuator=actuator,
@@ -141,5 +144,5 @@ def _belt(seed: int, confirm_mm: float) -> Line:
     )
 
 
-def _recipe(name: str) -> RecipeConfig:
-    return RecipeConfig(name=name, rules=(RuleConfig(name="any defect", min_score=0.5),))
+def _recipe(name: str, min_score: float) -> RecipeConfig:
+    return RecipeConfig(name=name, rules=(RuleConfig(name="any defect", min_score=min_score),))

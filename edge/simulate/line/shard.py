@@ -79,7 +79,7 @@ class Shard:
         self.sim.physics = self.floor
         world, sim = self.floor.world, self.sim
         self.referee = Referee(
-            self.setup.judge, lambda: world.travel_mm(sim.now), oracle.shows, oracle.defective, self.trace
+            self.setup.judge, lambda: world.travel_mm(sim.now), oracle.score, oracle.defective, self.trace
         )
         self.floor.referee = self.referee
         self.network = Network(sim, self.rng, self.referee.on_arrival)
@@ -105,7 +105,7 @@ class Shard:
         )
         self.floor.on_edge = self.books.join.edge
         self.referee.on_met, self.referee.on_taken = self.books.join.met, self.books.join.removed
-        self.referee.on_turned = self.books.join.turned
+        self.referee.on_turned = self.floor.on_stand = self.books.join.belt_held
         self.network.on_verdict = self.books.join.sent
         self.floor.is_unguarded = self._is_unguarded
         self.director = Director(self.line, CATALOGUE, task.faults, task.gap_parts, self.rng, self.trace)

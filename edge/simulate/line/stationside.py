@@ -16,16 +16,20 @@ from edge.core.rules import Rule
 from edge.simulate.line.books import Books
 from edge.simulate.line.components import Components
 from edge.simulate.line.floor import HELLO_NS, Floor, FrameMessage, TriggerMessage
+from edge.simulate.line.join import PATIENCE_NS
 from edge.simulate.line.net import Network, StationEnd
 from edge.simulate.line.oracle import SHAPE, Inspection, Oracle, pixels
 from edge.simulate.line.process import RESTART_NS, Process
 from edge.simulate.line.referee import Referee, Word
 from edge.simulate.line.scheduler import NEVER, Scheduler
-from edge.simulate.line.setup import MS, Setup
+from edge.simulate.line.setup import MIN_SCORES, MS, Setup
 from edge.simulate.line.trace import Trace
 from edge.station.build import CAPTURE_RESERVE
 from edge.station.loop import DeviceFailed, EngineHung
 from edge.wire import messages as wire
+
+TURN_NS = 1 * MS
+"""Of a part whose edge is that near to the command of another recipe, either may be right."""
 
 EYE_QUEUE, CAMERA_QUEUE = 64, 4
 """Messages that wait for a stopped process, as its sockets hold them."""
@@ -126,6 +130,7 @@ class StationProcess(Process):
         )
         self._budget = b
         self.crashes = 0
+        self._died_ns = sim.now
         self._recipe = 0  # in force, of the two
         self.restart_ns = RESTART_NS  # after the process has ended itself
         self._eye_queue: list[TriggerMessage] = []
@@ -153,7 +158,7 @@ class StationProcess(Process):
         self.publisher = make.publisher(config, self.end, f"{self._rng.getrandbits(64):016x}")
         self._epoch = self._floor.world.epoch
         self._frame_counter: int | None = None
-        self._recipe = 0
+        self._in_force(0, self._died_ns - PATIENCE_NS)
         self._eye_queue.clear()
         self._camera_queue.clear()
         reports = Reports(self._referee, self._books, self._trace)
@@ -178,6 +183,7 @@ class StationProcess(Process):
         return self.station.work, self.station.next_ns
 
     def _tear_down(self) -> None:
+        self._died_ns = self._sim.now if self.down_ns is None else self.down_ns
         self.inspection.alive = False
         self._network.station_gone(self.end)
         self._books.station_ended(self._sim.now if self.down_ns is None else self.down_ns)
@@ -223,9 +229,13 @@ class StationProcess(Process):
     def change_to_other_recipe(self) -> None:
         """Command the one of the two recipes that is not in force."""
         if self.works:
-            self._recipe = 1 - self._recipe
+            self._in_force(1 - self._recipe, self._sim.now - TURN_NS)
             self.station.change_recipe(self._setup.recipes[self._recipe])
             self.poke()
+
+    def _in_force(self, recipe: int, doubtful_ns: int) -> None:
+        self._recipe = recipe
+        self._referee.on_recipe(MIN_SCORES[recipe], doubtful_ns, self._sim.now + TURN_NS)
 
     # -- devices ----------------------------------------------------------------------------------------------------
 
