@@ -62,6 +62,11 @@ class Alarms:
         return dict(self._standing)
 
     @property
+    def any(self) -> bool:
+        """True while an alarm stands."""
+        return bool(self._standing)
+
+    @property
     def latched(self) -> list[str]:
         """Names of the alarms that only a reset clears."""
         return [name for name in self._standing if self._reaction(name) in LATCHED]

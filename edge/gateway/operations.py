@@ -87,7 +87,7 @@ class Operations:
         """Follow what the PLC and the register say.  Return why everything must begin anew, or ""."""
         flags, guard, latched = status.flags, self.guard, False
         # Else nothing can have come up, and nothing stands that could have ended.
-        if (flags, self.mode) != self._seen or status.count == self._count or self.alarms.standing:
+        if (flags, self.mode) != self._seen or status.count == self._count or self.alarms.any:
             latched = guard.conditions(self._conditions(status), now_ns)
         self._seen, self._count = (flags, self.mode), status.count
         if flags & RESET and not self._reset_held:  # before what has come up since is looked at

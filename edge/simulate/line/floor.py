@@ -215,6 +215,8 @@ class Floor:
             if self.on_belt_stop is not None:
                 self.on_belt_stop(outputs.belt_stop)
         registers = bank.registers
+        if registers[plc_map.FLAGS] & plc_map.ENCODER_LOST and self.on_stand is not None:
+            self.on_stand()
         session = registers[plc_map.PLC_SESSION_W] << 16 | registers[plc_map.PLC_SESSION_W + 1]
         if session != self._plc_session:
             self._plc_session = session

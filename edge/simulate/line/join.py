@@ -32,7 +32,7 @@ _ANSWERS = {
     "no_decision": {"ACCEPTED"},
     "late": {"LATE"},
     "unanswered": {"LATE"},
-    "unannounced": {"LATE"},
+    "unannounced": {"LATE", "UNKNOWN"},  # where a slow PLC's count of the part was read too late
     "fenced": {"FENCED"},
     "collateral": {"COLLATERAL"},
     "withheld": {"UNPERMITTED"},
@@ -86,7 +86,11 @@ class Join:
         self._breaks.append(self._clock())
 
     def belt_held(self) -> None:
-        """The belt stands or runs backwards: a plate for which the gate has opened may not have come through it."""
+        """The belt stands or runs backwards, or the PLC has lost its encoder.
+
+        A plate for which the gate has opened may not have come through it, and one whose permit the PLC withdrew at
+        the gate may have.
+        """
         now = self._clock()
         if not self._holds or now - self._holds[-1] > HOLD_NS:
             self._holds.append(now)
@@ -191,8 +195,9 @@ class Join:
             problems[f"the gateway ended a part as {how}, and answered {'/'.join(sorted(answers))}"] += 1
         unsaid = how == "unanswered" and bool(record.outcome) and not record.sent
         unheard = how in _SAYS and not answers
-        unbooked = record.met and not record.booked
-        unmet = record.booked and not record.met and not record.removed and not _within(record, self._holds)
+        doubtful = _within(record, self._holds)
+        unbooked = record.met and not record.booked and not doubtful
+        unmet = record.booked and not record.met and not record.removed and not doubtful
         if not (unsaid or unheard or unbooked or unmet) or _within(record, self._breaks):
             return
         if unsaid:
