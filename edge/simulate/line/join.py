@@ -82,7 +82,7 @@ class Join:
     # -- lives ------------------------------------------------------------------------------------------------------
 
     def broken(self) -> None:
-        """A process, or a session between two of them, begins or ends."""
+        """A process, or a session between two of them, begins or ends, or the cable between them is cut."""
         self._breaks.append(self._clock())
 
     def belt_held(self) -> None:

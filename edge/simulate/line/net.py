@@ -94,6 +94,7 @@ class Network:
         cut: "" or what becomes of messages while the cable is cut: ``lost``, or ``held`` until it heals.
         cut_ns: since when, or None.
         on_verdict: told of the part of each verdict that the station sends.
+        on_cut: told that the cable is cut.
     """
 
     def __init__(self, sim: Scheduler, rng: random.Random, tap: Tap) -> None:
@@ -109,10 +110,13 @@ class Network:
         self.cut = ""
         self.cut_ns: int | None = None
         self.on_verdict: Callable[[int], None] | None = None
+        self.on_cut: Callable[[], None] | None = None
 
     def sever(self, kind: str) -> None:
         """Cut the cable: messages are ``lost``, or ``held``."""
         self.cut, self.cut_ns = kind, self._sim.now
+        if self.on_cut is not None:
+            self.on_cut()
 
     def join_gateway(self, process: Wakes) -> GatewayEnd:
         """Connect a new gateway; stations connect to it anew."""

@@ -106,7 +106,7 @@ class Shard:
         self.floor.on_edge = self.books.join.edge
         self.referee.on_met, self.referee.on_taken = self.books.join.met, self.books.join.removed
         self.referee.on_turned = self.floor.on_stand = self.books.join.belt_held
-        self.network.on_verdict = self.books.join.sent
+        self.network.on_verdict, self.network.on_cut = self.books.join.sent, self.books.join.broken
         self.floor.is_unguarded = self._is_unguarded
         self.director = Director(self.line, CATALOGUE, task.faults, task.gap_parts, self.rng, self.trace)
 
