@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import errno
 from typing import Protocol
 
 import zmq
 
-from edge.wire.sockets import Context, bind, receive
+from edge.wire.sockets import Context, bind, receive, send_data
 
 
 class Transport(Protocol):
@@ -54,15 +53,7 @@ class Router:
 
     def send(self, identity: bytes, data: bytes) -> bool:
         """Send through the ROUTER, which refuses rather than waits."""
-        try:
-            self._router.send_multipart([identity, data], zmq.NOBLOCK)
-        except zmq.Again:
-            return False
-        except zmq.ZMQError as error:
-            if error.errno != errno.EHOSTUNREACH:
-                raise
-            return False
-        return True
+        return send_data(self._router, identity, data)
 
     def publish(self, topic: bytes, data: bytes) -> None:
         """Send through the PUB socket, which drops rather than waits."""

@@ -91,9 +91,14 @@ def receive(socket: Socket) -> list[bytes] | None:
 
 
 def send(router: Socket, identity: bytes, message: Message) -> bool:
-    """Send to one peer of a ROUTER.  False where it is gone or its queue is full."""
+    """Send a message to one peer of a ROUTER, as ``send_data``."""
+    return send_data(router, identity, encode(message))
+
+
+def send_data(router: Socket, identity: bytes, data: bytes) -> bool:
+    """Send to one peer of a ROUTER, which refuses rather than waits.  False where it is gone or its queue is full."""
     try:
-        router.send_multipart([identity, encode(message)], zmq.NOBLOCK)
+        router.send_multipart([identity, data], zmq.NOBLOCK)
     except zmq.Again:
         return False
     except zmq.ZMQError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from edge.simulate.line.director import Fault, Line
 from edge.simulate.line.floor import HELLO_NS, NO_PLATE, FrameMessage, TriggerMessage
@@ -14,27 +14,34 @@ from edge.simulate.world import COUNTER_SPAN
 _FEW = (1, 1, 1, 2, 3)
 """How many messages in a row a fault spoils."""
 
+_M = TypeVar("_M", FrameMessage, TriggerMessage)
+
 _NEXT_PART_MS = 1000.0 * PITCH_MM / V_MIN
 """At the latest after that the next part is there."""
 
 
-def _frames(spoil: Callable[[Line, FrameMessage], list[tuple[int, FrameMessage]]]) -> Callable[[Line], None]:
-    """Return a fault of the next few frames."""
+def _few(where: str, spoil: Callable[[Line, _M], list[tuple[int, _M]]]) -> Callable[[Line], None]:
+    """Return a fault of the next few messages that pass ``where`` on the floor."""
 
     def inject(line: Line) -> None:
         left = line.rng.choice(_FEW)
 
-        def tamper(frame: FrameMessage) -> list[tuple[int, FrameMessage]]:
+        def tamper(message: _M) -> list[tuple[int, _M]]:
             nonlocal left
             left -= 1
             if not left:
-                line.floor.tamper_frame = None
+                setattr(line.floor, where, None)
                 line.repaired()
-            return spoil(line, frame)
+            return spoil(line, message)
 
-        line.floor.tamper_frame = tamper
+        setattr(line.floor, where, tamper)
 
     return inject
+
+
+def _frames(spoil: Callable[[Line, FrameMessage], list[tuple[int, FrameMessage]]]) -> Callable[[Line], None]:
+    """Return a fault of the next few frames."""
+    return _few("tamper_frame", spoil)
 
 
 def _late_frame(line: Line, frame: FrameMessage) -> list[tuple[int, FrameMessage]]:
@@ -59,21 +66,7 @@ def _camera_silent(line: Line) -> None:
 
 def _triggers(spoil: Callable[[Line, TriggerMessage], list[tuple[int, TriggerMessage]]]) -> Callable[[Line], None]:
     """Return a fault of the next few triggers."""
-
-    def inject(line: Line) -> None:
-        left = line.rng.choice(_FEW)
-
-        def tamper(edge: TriggerMessage) -> list[tuple[int, TriggerMessage]]:
-            nonlocal left
-            left -= 1
-            if not left:
-                line.floor.tamper_trigger = None
-                line.repaired()
-            return spoil(line, edge)
-
-        line.floor.tamper_trigger = tamper
-
-    return inject
+    return _few("tamper_trigger", spoil)
 
 
 def _lost_trigger(line: Line, edge: TriggerMessage) -> list[tuple[int, TriggerMessage]]:
