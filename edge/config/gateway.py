@@ -11,11 +11,14 @@ from edge.config.line import (
     ControlConfig,
     Endpoint,
     FailSafe,
+    FlightConfig,
+    JournalConfig,
     LineConfig,
     PlcTimingConfig,
     Positive,
     Priority,
     Section,
+    SecurityConfig,
     TelemetryConfig,
 )
 
@@ -89,6 +92,9 @@ class GatewayConfig(Section):
     guard: GuardConfig = GuardConfig()
     control: ControlConfig = ControlConfig(path="/tmp/edge-gateway.control")
     telemetry: TelemetryConfig = TelemetryConfig(endpoint="tcp://127.0.0.1:5574")
+    journal: JournalConfig = JournalConfig()
+    flight: FlightConfig = FlightConfig()
+    security: SecurityConfig = SecurityConfig()
 
     @model_validator(mode="after")
     def _pulse_is_declared(self) -> GatewayConfig:

@@ -105,3 +105,38 @@ class ControlConfig(Section):
         if self.record is not None and self.path is None:
             raise ValueError("record needs path: without a socket nothing can be commanded or reset")
         return self
+
+
+class JournalConfig(Section):
+    """The record of every part: SQLite, one file a day, in a folder of the process's own."""
+
+    folder: str | None = None
+    """None: nothing is journaled."""
+    keep_days: Annotated[int, Field(ge=1, le=36_500)] = 400
+    keep_gb: Annotated[float, Field(gt=0, le=100_000)] = 50.0
+    """Whichever bound is met first: the oldest files go."""
+    room: Annotated[int, Field(ge=64, le=1_000_000)] = 20_000
+    """Rows that may wait for the disk; what comes beyond is counted, and the journal says how many are missing."""
+
+
+class FlightConfig(Section):
+    """The flight recorder: the last events of every thread, kept in memory and written out when something breaks."""
+
+    folder: str | None = None
+    """Where traces are written.  None: none are, and nothing is kept in memory."""
+    events: Annotated[int, Field(ge=1024, le=4_194_304)] = 65_536
+    keep: Annotated[int, Field(ge=1, le=1000)] = 20
+    """Traces that are kept; the oldest go."""
+
+
+class SecurityConfig(Section):
+    """Who may speak on the signal path: file permissions on one host, CURVE and an allow-list between hosts."""
+
+    ipc_mode: Annotated[str, Field(pattern=r"^0?[0-7]{3}$")] = "0600"
+    """File mode of ipc sockets that this process binds."""
+    key: str | None = None
+    """This process's secret key file, made by `edge keys new`."""
+    server_key: str | None = None
+    """Station: the gateway's public key file."""
+    allow: str | None = None
+    """Gateway: the allow-list, which binds each public key to a station and a lane."""

@@ -13,12 +13,15 @@ from edge.config.line import (
     ControlConfig,
     Endpoint,
     FailSafe,
+    FlightConfig,
+    JournalConfig,
     LineConfig,
     NotNegative,
     PlcTimingConfig,
     Positive,
     Priority,
     Section,
+    SecurityConfig,
     TelemetryConfig,
 )
 
@@ -136,6 +139,9 @@ class StationConfig(Section):
     gateway: GatewayLinkConfig = GatewayLinkConfig()
     control: ControlConfig = ControlConfig()
     telemetry: TelemetryConfig = TelemetryConfig()
+    journal: JournalConfig = JournalConfig()
+    flight: FlightConfig = FlightConfig()
+    security: SecurityConfig = SecurityConfig()
 
     @model_validator(mode="after")
     def _somebody_tells_the_position(self) -> StationConfig:

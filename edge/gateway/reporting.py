@@ -49,4 +49,6 @@ def status_message(
         alarms=operations.alarms.standing,
         confirmed=operations.guard.confirmed,
         contradicted=operations.guard.contradicted,
+        journal=wire.JournalStatus(),
+        strangers=0,
     )

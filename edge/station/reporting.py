@@ -91,7 +91,7 @@ class Reporter:
         if session:
             self._waiting[session, part.number] = part
         else:
-            self._record(part, "", None)
+            self._record(part, 0, "", None)
 
     def acknowledged(self, ack: wire.Ack, t4_ns: int) -> None:
         """Take the gateway's answer to a verdict."""
@@ -99,7 +99,7 @@ class Reporter:
         self._dispositions[ack.disposition if ack.disposition in self._dispositions else "other"] += 1
         if part is not None:
             self._acknowledged += 1
-            self._record(part, ack.disposition, t4_ns)
+            self._record(part, ack.session, ack.disposition, t4_ns)
 
     def executed(self) -> None:
         """Count a part for which the PLC opened the gate."""
@@ -116,7 +116,7 @@ class Reporter:
             if since_ns is not None and now - since_ns <= ACK_PATIENCE_NS:
                 break  # in order of closing
             del self._waiting[key]
-            self._record(part, "", None)
+            self._record(part, key[0], "", None)
         if state != self._state:
             _log.info("%s", " ".join(state).strip())
         if now >= self._status_ns or state != self._state:
@@ -129,12 +129,12 @@ class Reporter:
 
     def flush(self) -> None:
         """Publish every record that still waits, and a last status."""
-        for part in self._waiting.values():
-            self._record(part, "", None)
+        for (session, _), part in self._waiting.items():
+            self._record(part, session, "", None)
         self._waiting.clear()
         self._send(b"station", wire.encode(self._status()))
 
-    def _record(self, part: Part, disposition: str, t4_ns: int | None) -> None:
+    def _record(self, part: Part, session: int, disposition: str, t4_ns: int | None) -> None:
         verdict, frame = part.verdict, part.frame
         assert verdict is not None  # only closed parts are concluded
         record = wire.PartRecord(
@@ -159,6 +159,7 @@ class Reporter:
             precision=self._identity.precision,
             version=__version__,
             wall=wall_iso(),
+            session=session,
         )
         data = wire.encode(record)
         self._send(b"part", data)
@@ -196,6 +197,9 @@ class Reporter:
             precision=self._identity.precision,
             version=__version__,
             started_wall=self._started,
+            alarms={},
+            journal=wire.JournalStatus(),
+            reconnects={},
         )
 
     def _send(self, topic: bytes, data: bytes) -> None:

@@ -155,6 +155,16 @@ class FindingRecord(msgspec.Struct, frozen=True):
     box: tuple[float, float, float, float]
 
 
+class JournalStatus(msgspec.Struct, frozen=True):
+    """How the journal keeps up: rows recorded, lost, waiting; the age of the oldest that waits; what is wrong."""
+
+    recorded: int = 0
+    lost: int = 0
+    waiting: int = 0
+    behind_ms: float = 0.0
+    problem: str = ""
+
+
 class PartRecord(Message, frozen=True, tag="part"):
     """All that the station knows of one part, published once, when its acknowledgement came or did not come in time."""
 
@@ -179,6 +189,7 @@ class PartRecord(Message, frozen=True, tag="part"):
     precision: str
     version: str
     wall: str
+    session: int
 
 
 class StationStatus(Message, frozen=True, tag="station_status"):
@@ -211,6 +222,9 @@ class StationStatus(Message, frozen=True, tag="station_status"):
     precision: str
     version: str
     started_wall: str
+    alarms: dict[str, str]
+    journal: JournalStatus
+    reconnects: dict[str, int]
 
 
 class GatewayStatus(Message, frozen=True, tag="gateway_status"):
@@ -243,6 +257,8 @@ class GatewayStatus(Message, frozen=True, tag="gateway_status"):
     alarms: dict[str, str]
     confirmed: int
     contradicted: int
+    journal: JournalStatus
+    strangers: int
 
 
 Published = PartRecord | StationStatus | GatewayStatus

@@ -59,6 +59,7 @@ def record(t0_ms: float, t2_ms: float, t3_ms: float | None, cause: str = "clean"
         precision="none",
         version="0",
         wall="",
+        session=1,
     )
 
 

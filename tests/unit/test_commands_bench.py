@@ -47,6 +47,7 @@ def record(number: int, t1_ms: float, t2_ms: float, cause: str = "clean", sent: 
             precision="none",
             version="0",
             wall="",
+            session=1,
         )
     )
 

@@ -65,6 +65,7 @@ def record(findings: int) -> m.PartRecord:
         precision="fp32",
         version="0.1.0",
         wall="2026-01-01T00:00:00.000+00:00",
+        session=(1 << 31) - 1,
     )
 
 

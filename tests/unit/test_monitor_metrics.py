@@ -16,7 +16,7 @@ from edge.gateway.plc.signals import ARMED, EXECUTED, PERMIT_STATUS
 from edge.monitor.metrics import METRICS, LineCollector
 from edge.monitor.page import render
 from edge.monitor.state import BUCKETS_MS, STALE_NS, Histogram, LineState
-from edge.wire.messages import GatewayStatus, PartRecord, StationStatus
+from edge.wire.messages import GatewayStatus, JournalStatus, PartRecord, StationStatus
 
 T0 = 5_000_000_000
 
@@ -29,7 +29,7 @@ def station(**changes: Any) -> StationStatus:
         "unknown_triggers": 12, "trigger_jumps": 13, "dropped_messages": 14, "outcomes_lost": 15, "frames": 11,
         "lost_frames": {"pool_exhausted": 4}, "wire_errors": 5, "pool": {"capture": 1, "inspection": 2, "free": 9},
         "deadline_ms": 100.0, "recipe": "r", "model": "m", "engine": "e", "precision": "fp32", "version": "1",
-        "started_wall": "now",
+        "started_wall": "now", "alarms": {}, "journal": JournalStatus(), "reconnects": {},
     }  # fmt: skip
     return StationStatus(**{**values, **changes})
 
@@ -41,6 +41,7 @@ def gateway(**changes: Any) -> GatewayStatus:
         "rejected": {"reject": 5, "late": 1}, "pending": 2, "dispositions": {"ACCEPTED": 15}, "executed": 11,
         "wire_errors": 1, "plc_errors": 2, "sessions_granted": 3, "sessions_lost": 4, "version": "1",
         "voided": {"cleared": 1}, "armed": 0, "mode": "auto", "alarms": {}, "confirmed": 21, "contradicted": 22,
+        "journal": JournalStatus(), "strangers": 0,
     }  # fmt: skip
     return GatewayStatus(**{**values, **changes})
 
@@ -50,7 +51,7 @@ def part(**changes: Any) -> PartRecord:
         "station": "s-1", "lane": 2, "part": 1, "count": 100, "outcome": "PASS", "cause": "clean", "rule": "",
         "disposition": "ACCEPTED", "findings": [], "tag": "", "t0_ns": T0, "t1_ns": T0 + 5 * NS_PER_MS,
         "t2_ns": T0 + 20 * NS_PER_MS, "t3_ns": T0 + 21 * NS_PER_MS, "t4_ns": T0 + 23 * NS_PER_MS,
-        "recipe": "r", "model": "m", "engine": "e", "precision": "fp32", "version": "1", "wall": "now",
+        "recipe": "r", "model": "m", "engine": "e", "precision": "fp32", "version": "1", "wall": "now", "session": 77,
     }  # fmt: skip
     return PartRecord(**{**values, **changes})
 
