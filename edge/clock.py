@@ -19,6 +19,11 @@ def now_ns() -> int:
     return time.monotonic_ns()
 
 
+def wall_ns() -> int:
+    """Return the wall-clock time in nanoseconds since 1970-01-01 UTC, for records that people look up by date."""
+    return time.time_ns()
+
+
 def wall_iso() -> str:
     """Return the wall-clock time as ISO 8601 in UTC, for records that people read."""
     return datetime.now(timezone.utc).isoformat(timespec="milliseconds")

@@ -1,0 +1,161 @@
+"""Finds the two records of one part, the station's and the gateway's, while both are read in order."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from edge.core.counter import delta
+from edge.record.journal.lines import ENDS, NEAR_MS, GatePart
+from edge.record.journal.records import PartRow
+
+_HALF = 1 << 31
+
+_SAYS = {"reject": "REJECT", "no_decision": "NO_DECISION"}
+"""What the station must have said where the gateway says that it did."""
+
+
+@dataclass
+class Pairing:
+    """Records that wait for the other side's.
+
+    Attributes:
+        plc_of: the PLC session under which each station session was granted.
+        agree: how far two readings of one part's count may differ, in counts.
+    """
+
+    plc_of: dict[int, int]
+    agree: int
+    _stations: dict[int, list[PartRow]] = field(default_factory=dict)
+    _gates: dict[int, list[GatePart]] = field(default_factory=dict)
+
+    def station(self, part: PartRow) -> GatePart | None:
+        """Return the gateway's record of a part that the station recorded, or let it wait for that."""
+        fit = [other for other in self._gates.get(part.number, []) if self._are_one(part, other)]
+        if not fit:
+            self._stations.setdefault(part.number, []).append(part)
+            return None
+        other = min(fit, key=lambda other: abs(other.first.wall_ms - part.wall_ms))
+        _take(self._gates, part.number, other)
+        return other
+
+    def gate(self, part: GatePart) -> PartRow | None:
+        """Return the station's record of a part that the gateway recorded, or let it wait for that."""
+        fit = [other for other in self._stations.get(part.number, []) if self._are_one(other, part)]
+        if not fit:
+            self._gates.setdefault(part.number, []).append(part)
+            return None
+        other = min(fit, key=lambda other: abs(other.wall_ms - part.first.wall_ms))
+        _take(self._stations, part.number, other)
+        return other
+
+    def alone(self) -> tuple[Iterator[PartRow], Iterator[GatePart]]:
+        """Return the records that found no other: the station's, and the gateway's."""
+        return (
+            (part for parts in self._stations.values() for part in parts),
+            (part for parts in self._gates.values() for part in parts),
+        )
+
+    def _are_one(self, station: PartRow, gate: GatePart) -> bool:
+        if station.session and (
+            station.session in gate.stations or self.plc_of.get(station.session, gate.plc + 1) == gate.plc
+        ):
+            return True
+        if abs(station.wall_ms - gate.first.wall_ms) > NEAR_MS:
+            return False
+        if station.count is None or gate.count is None:  # a lost trigger, or a count that was never read
+            return station.session == 0 or "unread" in gate.facts
+        return abs(delta(station.count, gate.count)) <= self.agree
+
+
+def _take(waiting: dict[int, list[PartRow]] | dict[int, list[GatePart]], number: int, one: PartRow | GatePart) -> None:
+    left = [other for other in waiting[number] if other is not one]
+    if left:
+        waiting[number] = left  # type: ignore[assignment]
+    else:
+        del waiting[number]
+
+
+class Numbers:
+    """The numbers of one PLC session that are on record, as stretches without a hole."""
+
+    def __init__(self) -> None:
+        self._stretches: list[list[int]] = []  # first, last, place of the last, place of the first
+
+    def add(self, number: int, at: int) -> None:
+        """Note a number that was counted at the place ``at`` on the time line."""
+        stretches = self._stretches
+        if stretches and number == stretches[-1][1] + 1:
+            stretches[-1][1:3] = number, at
+            return
+        index = bisect_left(stretches, [number + 1])
+        before = stretches[index - 1] if index else None
+        if before is not None and number <= before[1]:
+            return
+        if before is not None and number == before[1] + 1:
+            before[1:3] = number, at
+        else:
+            insort(stretches, [number, number, at, at])
+        self._close(max(0, index - 1))
+
+    def _close(self, index: int) -> None:
+        """Join the stretches from ``index`` on that have come to touch."""
+        stretches = self._stretches
+        for i in range(min(index + 2, len(stretches)) - 1, index, -1):
+            if stretches[i][0] <= stretches[i - 1][1] + 1:
+                stretches[i - 1][1:3] = stretches[i][1:3]
+                del stretches[i]
+
+    def __len__(self) -> int:
+        return sum(last - first + 1 for first, last, _, _ in self._stretches)
+
+    def __contains__(self, number: object) -> bool:
+        return any(first <= number <= last for first, last, _, _ in self._stretches if isinstance(number, int))
+
+    def holes(self) -> Iterator[tuple[int, int, int, int]]:
+        """Return first and last number of each hole, and the places of the parts before and after it.
+
+        Where the counter wrapped around, the numbers in between are no hole.
+        """
+        for before, after in pairwise(self._stretches):
+            if after[0] - before[1] < _HALF:
+                yield before[1] + 1, after[0] - 1, before[2], after[3]
+
+
+def contradiction(station: PartRow, gate: GatePart) -> str:
+    """Return what the two records of one part say that cannot both be true, or ""."""
+    facts = gate.facts
+    ends = [fact for fact in ENDS if fact in facts]
+    if len(ends) > 1:
+        return f"the gateway ended it as {' and as '.join(ends)}"
+    permitted = facts.keys() & {"permit", "armed", "executed"} or facts.get("gated", ("", 0))[0] == "good"
+    if permitted and station.outcome != "PASS":
+        return f"it was permitted, and the station said {station.outcome}"
+    said = _SAYS.get(facts["ended"][0]) if "ended" in facts else None
+    if said is not None and said != station.outcome:
+        return f"the gateway took it for {said}, and the station said {station.outcome}"
+    if station.disposition and gate.answers and station.disposition not in gate.answers:
+        return f"the gateway answered {'/'.join(sorted(gate.answers))}, and the station heard {station.disposition}"
+    return ""
+
+
+def describe(station: PartRow | None, gate: GatePart | None) -> str:
+    """Return what is known of a part, in words."""
+    words = []
+    if station is not None:
+        words.append(
+            f"part {station.number} of session {station.session}: {station.outcome} ({station.cause}), answered "
+            f"{station.disposition or 'nothing'}"
+        )
+    if gate is not None:
+        facts = ", ".join(f"{fact} {detail}".strip() for fact, (detail, _) in gate.facts.items())
+        words.append(f"part {gate.number} of PLC session {gate.plc}: {facts}")
+    if station is not None and gate is not None and (problem := contradiction(station, gate)):
+        words.append(problem)
+    elif gate is None:
+        words.append("the gateway's journal has nothing of it")
+    elif station is None:
+        words.append("the station's journal has nothing of it")
+    return "; ".join(words)
