@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from edge.clock import NS_PER_MS, boot_id
 from edge.config import GatewayConfig
 from edge.core.session import Session
@@ -11,6 +13,10 @@ from edge.wire import messages as wire
 class Stations:
     """Admits one station at a time and watches its heartbeat.
 
+    Args:
+        config: of the gateway.
+        admits: tells whether a socket may speak for a station and a lane.
+
     Attributes:
         identity: the holder's socket identity, or None.
         session, name, recipe_number: of the holder.
@@ -18,8 +24,8 @@ class Stations:
         wants_counts: the holder's own trigger latches no count.
     """
 
-    def __init__(self, config: GatewayConfig) -> None:
-        self._config = config
+    def __init__(self, config: GatewayConfig, admits: Callable[[bytes, str, int], bool]) -> None:
+        self._config, self._admits = config, admits
         self._digest = config.line.digest()
         self._boot = boot_id()
         self._stale_ns = int(config.stale_ms * NS_PER_MS)
@@ -52,6 +58,11 @@ class Stations:
     def refusal(self, identity: bytes, hello: wire.Hello, now_ns: int) -> wire.Refuse | None:
         """Return why ``hello`` cannot have the lane, or None."""
         config = self._config
+        if not self._admits(identity, hello.station, hello.lane):
+            return wire.Refuse(
+                reason=f"the key used is not bound to station {hello.station!r}, lane {hello.lane}",
+                remedy="correct name and lane, or use the key of that station; see `edge keys list` at the gateway.",
+            )
         if hello.lane != config.lane:
             return wire.Refuse(reason=f"lane {hello.lane} is not lane {config.lane}", remedy="correct lane.")
         if hello.line_digest != self._digest:

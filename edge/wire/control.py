@@ -8,17 +8,14 @@ this thread at most ``CLIENT_S``, and the loop nothing.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
-import os
 import pwd
 import select
 import socket
-import stat
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Full
@@ -26,7 +23,8 @@ from typing import Any
 
 import msgspec
 
-from edge.errors import ConfigError, ControlError, PortBusy
+from edge.errors import ControlError
+from edge.wire import unix
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +34,6 @@ CLIENT_S = 2.0
 ANSWER_S = 1.0
 REQUEST_S = 5.0  # a client in front may take CLIENT_S and ANSWER_S
 _BACKLOG = 8
-_LOCK_S = 1.0
 _UCRED = struct.Struct("3i")  # pid, uid, gid; see unix(7)
 
 Scalar = str | int | float | bool | None
@@ -136,7 +133,7 @@ class ControlThread:
     ) -> None:
         self.malformed = 0
         self._path, self._post, self._record = path, post, record
-        self._socket = _listen(path, mode)
+        self._socket = unix.listen(path, mode, _BACKLOG, "control.path")
         self._inode = path.stat().st_ino
         self._waker, self._wake = socket.socketpair()
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
@@ -275,64 +272,3 @@ def _peer(client: socket.socket) -> Peer:
     except KeyError:  # a user of another host or container
         user = str(uid)
     return Peer(uid, user, pid)
-
-
-def _listen(path: Path, mode: int) -> socket.socket:
-    server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        with _alone_in(path.parent):
-            _clear(path)
-            os.fchmod(server.fileno(), mode)  # the file is made with these rights, so it is never open to more
-            server.bind(str(path))
-            path.chmod(mode)  # nor to less, whatever the umask
-            server.listen(_BACKLOG)
-    except OSError as error:
-        server.close()
-        raise ConfigError(f"{path}: no control socket can be made ({error}).", "choose another control.path.") from None
-    except (PortBusy, ConfigError):
-        server.close()
-        raise
-    return server
-
-
-@contextlib.contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Hold a lock on the folder: of two processes that start at once, one finds the other listening."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        deadline = time.monotonic() + _LOCK_S
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise PortBusy(f"{folder} is locked by another process.", "choose another control.path.") from None
-                time.sleep(0.01)
-        yield
-    finally:
-        os.close(descriptor)  # and with it the lock
-
-
-def _clear(path: Path) -> None:
-    """Remove a socket that nobody listens at any more.
-
-    Raises:
-        PortBusy: somebody does.
-        ConfigError: the path is something else, which is not removed.
-    """
-    try:
-        found = path.lstat()
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(found.st_mode):
-        raise ConfigError(f"{path} exists and is no socket.", "move it away, or choose another control.path.")
-    with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as probe:
-        probe.settimeout(0.5)
-        with contextlib.suppress(TimeoutError, BlockingIOError):  # its backlog is full: somebody listens
-            try:
-                probe.connect(str(path))
-            except ConnectionRefusedError:
-                path.unlink()  # left behind by a process that is gone
-                return
-    raise PortBusy(f"{path} is in use.", "stop the other process, or choose another control.path.")

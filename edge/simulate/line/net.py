@@ -43,6 +43,7 @@ class GatewayEnd:
     def __init__(self, network: Network, process: Wakes) -> None:
         self._network, self.process = network, process
         self.inbox: deque[list[bytes]] = deque()
+        self.strangers = 0
 
     def receive(self) -> list[bytes] | None:
         """Return (identity, message), or None where there is none."""
@@ -51,6 +52,10 @@ class GatewayEnd:
     def send(self, identity: bytes, data: bytes) -> bool:
         """Send to one station.  False where it is gone."""
         return self._network.down(identity, data)
+
+    def admits(self, _sender: bytes, _station: str, _lane: int, /) -> bool:
+        """There are no strangers here."""
+        return True
 
     def publish(self, topic: bytes, data: bytes) -> None:
         """Nobody listens to the telemetry here."""
