@@ -39,6 +39,7 @@ ALARMS: dict[str, Alarm] = {
         Alarm("air_low", "The gate's air pressure is low.", "Check the compressed air, then reset."),
         Alarm("eye_blocked", "The part eye stays covered.", "Free and clean the eye."),
         Alarm("touching_parts", "Parts touch, or the eye bounces.", "Check the infeed's spacing and the eye."),
+        Alarm("journal", "Parts are not being recorded.", "See the disk of journal.folder."),
         Alarm("encoder_lost", "The encoder and the belt disagree.", "Check the encoder's wheel and cable."),
     )
 }
@@ -85,11 +86,11 @@ class Alarms:
         """Raise an alarm for something that happened once.  True where it is new and latched."""
         return self._raise(name, detail)
 
-    def condition(self, name: str, holds: bool) -> bool:
+    def condition(self, name: str, holds: bool, detail: str = "") -> bool:
         """Raise or lower an alarm for something that lasts.  True where it is new and latched."""
         if holds:
             self._active.add(name)
-            return self._raise(name, "")
+            return self._raise(name, detail)
         self._active.discard(name)
         if self._reaction(name) not in LATCHED:
             self._standing.pop(name, None)

@@ -14,7 +14,7 @@ from edge.core.belt import Belt
 from edge.core.counter import delta, wrap
 from edge.core.outcome import Disposition, Outcome
 from edge.core.session import Decision, Geometry, Permit, Session
-from edge.core.slots import Counts, Ended, Slot, Waiting
+from edge.core.slots import Counts, Ended, News, Slot, Waiting
 
 D = Disposition
 
@@ -39,7 +39,6 @@ class Register:
         withheld: no PASS leads to a permit, whatever it says (mode inspect-only, a latched fault).
         bypass: every part that the PLC counts gets a permit, uninspected.
         ambiguous: why identity is in doubt, or "".  Whoever reads it re-synchronises and clears it.
-        ended: (number, how) of parts as they end, for whoever watches them; taken with ``take_ended``.
     """
 
     def __init__(self, geometry: Geometry, gateway_session: int, waiting: int = 32) -> None:
@@ -53,7 +52,7 @@ class Register:
         self.ambiguous = ""
         self._slots: dict[int, Slot] = {}
         self._ended: dict[int, Ended] = {}
-        self._news: list[tuple[int, str]] = []
+        self._news: list[News] = []
         self._announced: dict[int, int] = {}
         self._waiting: dict[int, Waiting] = {}
         self._highest: int | None = None
@@ -80,8 +79,8 @@ class Register:
             and a.taken == a.executed + sum(a.voided.values()) + len(a)
         )
 
-    def take_ended(self) -> list[tuple[int, str]]:
-        """Return the parts that have ended since the last call, and how: "permitted", or why rejected."""
+    def take_news(self) -> list[News]:
+        """Return what became of parts since the last call, in order."""
         news, self._news = self._news, []
         return news
 
@@ -91,7 +90,7 @@ class Register:
         """Something is in doubt: no part keeps a claim, and no station holds the lane."""
         for number, slot in list(self._slots.items()):
             if slot.permitted:
-                self.permit_written(number)  # it may have arrived: the gate will tell
+                self.permit_written(number, "unheard")  # the gate will tell
             else:
                 self._end(number, "session_lost", D.OLD_SESSION)
         self.revoke()
@@ -105,14 +104,19 @@ class Register:
         self.suspend()
         same_plc = plc == self.session.plc
         if self._highest is not None and same_plc:
-            self._count_unread(delta(last_part, self._highest), "session_lost")
+            self._count_unread(delta(last_part, self._highest), last_part, "session_lost")
         went_back = self._highest is not None and delta(last_part, self._highest) < 0
         if not same_plc or epoch != self.session.epoch or went_back:
-            self._void(self.armed.forget("session_lost"))
+            self._void(self.armed.forget("session_lost"), "session_lost")
         self.session = Session(plc, gateway, 0, epoch, self.session.fence)
         self._belt.restart()
         self._highest, self._newest = last_part, None
         self._ended.clear()
+
+    def stop(self) -> None:
+        """Nobody will follow the PLC from here on: every part ends, and of permits no word will come."""
+        self.suspend()
+        self._void(self.armed.forget("no_word"), "no_word")
 
     def fence(self, count: int) -> int:
         """Return the count at which every part that is on the belt at ``count`` has met the gate."""
@@ -156,10 +160,11 @@ class Register:
         if self._highest is not None and delta(number, self._highest) <= 0:
             return None
         if self._highest is not None:
-            self._count_unread(delta(number, self._highest) - 1, "not_read")
+            self._count_unread(delta(number, self._highest) - 1, wrap(number - 1), "not_read")
         self._make_room()
         self._highest = number
         self.counts.plc_triggers += 1
+        self._tell("counted", number, value=count)
         slot = self._slots[number] = Slot(count)
         announced = self._announced.pop(number, None)
         waiting = self._waiting.pop(number, None)
@@ -172,7 +177,7 @@ class Register:
             self.announce(self.session.station, number, announced)
         if waiting is not None:
             return self.verdict(waiting.session, number, waiting.count, waiting.outcome, count_now)
-        return self._let_through(number, slot, count_now) if self.bypass else None
+        return self._let_through(number, slot, count_now) if self.bypass and number in self._slots else None
 
     def announce(self, session: int, number: int, count: int) -> None:
         """Note that the station has opened a part."""
@@ -249,24 +254,23 @@ class Register:
 
     # -- permits ----------------------------------------------------------------------------------------------------
 
-    def permit_written(self, number: int) -> None:
-        """Note that the PLC armed the permit: the part has ended as permitted."""
+    def permit_written(self, number: int, detail: str = "") -> None:
+        """Note that the PLC armed the permit; ``detail`` as for the news of it."""
         slot = self._slots.get(number)
         if slot is not None and slot.permitted:
             del self._slots[number]
             self.armed.take(number, slot.count)
-            self._remember(number, Ended(D.ACCEPTED, slot.count, answered=True), "permitted")
+            self._remember(number, Ended(D.ACCEPTED, slot.count, answered=True))
+            self._tell("armed", number, detail)
             if not slot.announced:
                 self.counts.unannounced += 1
 
-    def permit_failed(self, number: int, cause: str = "unwritten") -> Decision | None:
+    def permit_failed(self, number: int, cause: str = "unwritten") -> None:
         """Note that a permit could not be written, or was refused for ``cause``: the part has no permit."""
         slot = self._slots.get(number)
-        if slot is None or not slot.permitted:
-            return None
-        self._end(number, f"permit_{cause}", D.UNPERMITTED)
-        self.counts.dispositions[D.UNPERMITTED.value] += 1
-        return Decision(number, D.UNPERMITTED)
+        if slot is not None and slot.permitted:
+            self._end(number, f"permit_{cause}", D.UNPERMITTED)
+            self.counts.dispositions[D.UNPERMITTED.value] += 1
 
     def has_passed(self, permit: Permit, count_now: int) -> bool:
         """True once the permit's part has met the gate."""
@@ -276,14 +280,16 @@ class Register:
         """Note that the PLC opened the gate for a permitted part.  False where that is known, or it had no permit."""
         self.permit_written(number)  # executed before its echo was read
         done = self.armed.execute(number)
-        self.counts.dispositions[D.EXECUTED.value] += done
+        if done:
+            self.counts.dispositions[D.EXECUTED.value] += 1
+            self._tell("executed", number)
         return done
 
     def voided(self, number: int, cause: str) -> None:
         """Note that the PLC withdrew a permit that it had armed."""
         self.permit_written(number)
         if self.armed.void(number, cause):
-            self._void([number])
+            self._void([number], cause)
 
     # -- details ----------------------------------------------------------------------------------------------------
 
@@ -322,12 +328,13 @@ class Register:
             if candidate == number or self._belt.agree(count, slot.count):
                 self._end(candidate, "ambiguous", D.AMBIGUOUS, answered and candidate == number)
 
-    def _count_unread(self, parts: int, cause: str) -> None:
-        """Book parts whose counts were never read: no permit can follow for them."""
+    def _count_unread(self, parts: int, last: int, cause: str) -> None:
+        """Book parts up to ``last`` whose counts were never read: no permit can follow for them."""
         if parts > 0:
             self.counts.plc_triggers += parts
             self.counts.unannounced += parts
             self.counts.rejected[cause] += parts
+            self._tell("unread", last, cause, parts)
 
     def _make_room(self) -> None:
         """End the oldest part where more are pending than fit on the belt: an eye that bounces while it stands."""
@@ -361,8 +368,10 @@ class Register:
         self._end(number, cause or disposition.value.lower(), disposition, answered=True)
         return self._answer(number, disposition)
 
-    def _void(self, numbers: list[int]) -> None:
+    def _void(self, numbers: list[int], cause: str) -> None:
         self.counts.dispositions[D.VOIDED.value] += len(numbers)
+        for number in numbers:
+            self._tell("voided", number, cause)
 
     def _end(self, number: int, cause: str, disposition: Disposition, answered: bool = False) -> None:
         slot = self._slots.pop(number)
@@ -372,10 +381,13 @@ class Register:
         if disposition in _COUNTED_AT_THE_END:
             self.counts.dispositions[disposition.value] += 1
         # A verdict that led to a permit was answered with it.
-        self._remember(number, Ended(disposition, slot.count, answered or slot.permitted), cause)
+        self._remember(number, Ended(disposition, slot.count, answered or slot.permitted))
+        self._tell("ended", number, cause)
 
-    def _remember(self, number: int, ended: Ended, how: str) -> None:
-        self._news.append((number, how))
+    def _tell(self, fact: str, number: int, detail: str = "", value: int = 0) -> None:
+        self._news.append(News(fact, number, self.session, detail, value))
+
+    def _remember(self, number: int, ended: Ended) -> None:
         self._ended[number] = ended
         while len(self._ended) > 4 * self._room:
             del self._ended[next(iter(self._ended))]

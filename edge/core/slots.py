@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from edge.core.outcome import Disposition, Outcome
+from edge.core.session import Session
 
 
 @dataclass
@@ -37,6 +39,25 @@ class Waiting:
     session: int
     count: int
     outcome: Outcome
+
+
+class News(NamedTuple):
+    """Something that the register has learnt of a part.  Every part that is told of once gets exactly one end.
+
+    Attributes:
+        fact: "counted" begins a part; "armed" gives it a permit; "ended" is its end without one; "executed" or "voided"
+            is its end with one; "unread" begins and ends ``value`` parts at once, up to ``number``.
+        number: of the part.
+        session: the present one as it was told.
+        detail: why; of "armed", "unheard" where the permit was under way as the session ended: it may have arrived.
+        value: the count latched at the eye, of "counted"; the number of parts, of "unread"; else 0.
+    """
+
+    fact: str
+    number: int
+    session: Session
+    detail: str = ""
+    value: int = 0
 
 
 @dataclass

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from edge.record.trace import answer_trace
 from edge.wire.control import Command
 
 if TYPE_CHECKING:
@@ -22,8 +23,15 @@ class Desk:
         self._commands: Queue[Command] = Queue(_WAITING)
 
     def post(self, command: Command) -> None:
-        """Leave a command for the loop.  Raises ``queue.Full`` where too many wait."""
-        self._commands.put_nowait(command)
+        """Leave a command for the loop; a trace is written here, in the control thread, which may wait for a disk.
+
+        Raises:
+            queue.Full: too many commands wait.
+        """
+        if command.name == "trace":
+            answer_trace(command)
+        else:
+            self._commands.put_nowait(command)
 
     def carry_out(self, gateway: Gateway) -> None:
         """Carry out what waits.  Called by the loop."""
@@ -43,4 +51,5 @@ def _carry_out(command: Command, gateway: Gateway) -> None:
         stands = "; ".join(status.alarms.values()) or "no alarm stands"
         command.answer(True, f"Mode {status.mode}; {stands}.", **msgspec.to_builtins(status))
     else:
-        command.answer(False, f"The gateway knows no command {command.name!r}; it knows mode, reset and status.")
+        known = "mode, reset, status, trace"
+        command.answer(False, f"The gateway knows no command {command.name!r}; it knows {known}.")

@@ -10,7 +10,7 @@ from edge.config import GatewayConfig
 from edge.core.alarms import ALARMS
 from edge.core.guard import Conditions, Guard, alarms
 from edge.core.modes import Mode
-from edge.core.register import Register
+from edge.core.slots import News
 from edge.gateway.plc.signals import (
     ACTION_GOOD,
     AIR_LOW,
@@ -32,15 +32,18 @@ class Operations:
     Args:
         config: of the gateway.
         changed: told of mode and alarms whenever they change, so that they outlive this process.
+        note: told for the record what happened, as kind, text and data.
 
     Attributes:
         mode: the present one.
         alarms, guard: what stands, and what raises it.
     """
 
-    def __init__(self, config: GatewayConfig, changed: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(
+        self, config: GatewayConfig, changed: Callable[[dict[str, Any]], None], note: Callable[..., None]
+    ) -> None:
         self._accept_escapes = config.accept_escapes
-        self._changed = changed
+        self._changed, self._note = changed, note
         self.mode = Mode.AUTO
         self.alarms = alarms(config.guard)
         self.guard = Guard(config.guard, config.line, self.alarms)
@@ -48,6 +51,8 @@ class Operations:
         self._plc = 0
         self._reset_held = True  # a button that is held while the process starts resets nothing
         self._told: dict[str, Any] = {}
+        self._standing: dict[str, str] = {}  # alarms that were noted
+        self._ended: list[str] = []  # how parts ended since the last look at the PLC
         self._seen: tuple[int, Mode] | None = None
         self._count: int | None = None
         self._gated: tuple[tuple[int, int, int], ...] = ()
@@ -83,8 +88,23 @@ class Operations:
         self.guard.resume(same_plc=status.session == self._plc)
         self._plc = status.session
 
-    def watch(self, status: PlcStatus, register: Register, now_ns: int) -> str:
-        """Follow what the PLC and the register say.  Return why everything must begin anew, or ""."""
+    def ended(self, news: list[News]) -> None:
+        """Take what became of parts; it is weighed with the next look at the PLC."""
+        self._ended += ["permitted" if n.fact == "armed" else n.detail for n in news if n.fact in ("armed", "ended")]
+
+    def journal(self, problem: str) -> None:
+        """Take what keeps the journal from being written, or ""."""
+        self.alarms.condition("journal", bool(problem), problem)
+        self._tell()
+
+    def watch(self, status: PlcStatus, crowded: int, now_ns: int) -> str:
+        """Follow what the PLC says and what the parts came to.  Return why everything must begin anew, or "".
+
+        Args:
+            status: the PLC's.
+            crowded: parts that came too close to their forerunners, cumulative.
+            now_ns: monotonic.
+        """
         flags, guard, latched = status.flags, self.guard, False
         # Else nothing can have come up, and nothing stands that could have ended.
         if (flags, self.mode) != self._seen or status.count == self._count or self.alarms.any:
@@ -93,12 +113,13 @@ class Operations:
         if flags & RESET and not self._reset_held:  # before what has come up since is looked at
             self.reset("the PLC")
         self._reset_held = bool(flags & RESET)
-        for _, how in register.take_ended():
-            if self.mode.admits:  # in the other modes no part can have a verdict
+        if self.mode.admits:  # in the other modes no part can have a verdict
+            for how in self._ended:
                 latched |= guard.ended(how)
-        if (crowded := register.counts.crowded - self._crowded) > 0:
-            self._crowded += crowded
-            latched |= guard.crowded(crowded)
+        self._ended.clear()
+        if (more := crowded - self._crowded) > 0:
+            self._crowded = crowded
+            latched |= guard.crowded(more)
         if status.gated is not self._gated:  # equal rings are one object, see ``signals``
             self._gated = status.gated
             for number, action, confirmation in status.gated:
@@ -129,6 +150,7 @@ class Operations:
         self.mode = mode
         self.alarms.condition("bypass", mode is Mode.BYPASS)
         _log.warning("Mode %s: %s.", mode.value, mode.text)
+        self._note("mode", f"Mode {mode.value}: {mode.text}.", mode=mode.value)
         self._tell()
         return True, f"Mode {mode.value}: {mode.text}."
 
@@ -137,11 +159,19 @@ class Operations:
         cleared = self.alarms.reset()
         self.guard.reset()
         _log.warning("Reset by %s: cleared %s.", who, ", ".join(cleared) or "nothing")
+        self._note("reset", f"Reset by {who}.", user=who, cleared=cleared)
         self._tell()
         stands = ", ".join(self.alarms.standing) or "nothing"
         return f"Cleared {', '.join(cleared) or 'nothing'}; {stands} still stands."
 
     def _tell(self) -> None:
+        standing = self.alarms.standing
+        if standing != self._standing:
+            before, self._standing = self._standing, standing
+            for name in before.keys() - standing.keys():
+                self._note("alarm_cleared", before[name], alarm=name)
+            for name in standing.keys() - before.keys():
+                self._note("alarm", standing[name], alarm=name)
         state = {"mode": self.mode.value, "alarms": self.alarms.latched}
         if state != self._told:
             self._told = state

@@ -1,4 +1,4 @@
-"""Who commanded what, and what became of it: the process's log says it, and JSON lines that are only ever added to."""
+"""Who commanded what, and what became of it: in the log, in JSON lines that are only ever added to, in the journal."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 from edge.clock import now_ns, wall_iso
 from edge.config import ControlConfig
 from edge.errors import ConfigError
+from edge.record.journal.rows import Event, Row
 from edge.record.outcomes import OutcomeWriter
 from edge.wire.control import Answer, Command, ControlThread
 
@@ -23,18 +24,20 @@ QUERIES = frozenset({"status"})
 
 
 class CommandLog:
-    """Notes commands in the log and, where there is a path, appends them to a file.
+    """Notes commands in the log, tells the journal and, where there is a path, appends them to a file.
 
     The file is written by a thread of its own behind a bounded queue, so noting never waits.
 
     Args:
         path: of the file, or None; an existing one is continued.
+        put: takes a row for the journal, without waiting; None where there is none.
 
     Raises:
         ConfigError: the file cannot be opened.
     """
 
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, put: Callable[[Row], None] | None = None) -> None:
+        self._put = put
         try:
             self._writer = OutcomeWriter(path) if path is not None else None
         except ConfigError as error:
@@ -49,9 +52,10 @@ class CommandLog:
         """Note one command with its end."""
         if command.name in QUERIES:
             return
+        now = now_ns()
         record = {
             "wall": wall_iso(),
-            "monotonic_ns": now_ns(),
+            "monotonic_ns": now,
             "user": command.peer.user,
             "uid": command.peer.uid,
             "pid": command.peer.pid,
@@ -64,6 +68,8 @@ class CommandLog:
         _log.warning("Command: %s", line)
         if self._writer is not None:
             self._writer.write(line.encode())
+        if self._put is not None:
+            self._put(Event("command", f"{command.peer.user}: {command.name}. {answer.text}", record, now))
 
     def state(self, state: dict[str, Any]) -> None:
         """Note what must outlive the process; see ``last_state``."""
@@ -93,8 +99,15 @@ def last_state(path: Path) -> dict[str, Any] | None:
 
 
 @contextmanager
-def control(config: ControlConfig, post: Callable[[Command], None]) -> Iterator[CommandLog | None]:
-    """Serve the control socket of ``config`` while the context is open; ``post`` as for ``ControlThread``.
+def control(
+    config: ControlConfig, post: Callable[[Command], None], put: Callable[[Row], None] | None = None
+) -> Iterator[CommandLog | None]:
+    """Serve the control socket of ``config`` while the context is open.
+
+    Args:
+        config: where it is.
+        post: as for ``ControlThread``.
+        put: takes the commands for the journal, without waiting.
 
     Yields:
         Its record, or None where no socket is configured.
@@ -106,7 +119,7 @@ def control(config: ControlConfig, post: Callable[[Command], None]) -> Iterator[
         yield None
         return
     with ExitStack() as stack:
-        log = CommandLog(Path(config.record) if config.record else None)
+        log = CommandLog(Path(config.record) if config.record else None, put)
         stack.callback(log.close)
         thread = ControlThread(Path(config.path), int(config.mode, 8), post, log.note)
         stack.callback(thread.close)

@@ -102,7 +102,7 @@ class CommissioningDriver(ModbusDriver):
         Raises:
             PlcError: the PLC does not answer, refuses, or has no such block.
         """
-        return parse(self._call(self._client.read_holding_registers, BASE, count=STATUS_LENGTH).registers)
+        return parse(self.read_registers(BASE, STATUS_LENGTH))
 
     def cycle_gate(self, sequence: int) -> None:
         """Ask for one cycle of the gate: on, wait for the feedback, off, wait again.
@@ -110,4 +110,4 @@ class CommissioningDriver(ModbusDriver):
         Raises:
             PlcError: the PLC does not answer, or refuses.
         """
-        self._call(self._client.write_registers, COMMAND_AT, [CYCLE_GATE, sequence])
+        self.write_registers(COMMAND_AT, [CYCLE_GATE, sequence])

@@ -52,6 +52,7 @@ class PlcStatus(msgspec.Struct, frozen=True):
     """What the PLC says, from one read.
 
     Attributes:
+        opened, without_permit, met_gate: parts since the PLC's start, see the map.
         parts: (number, latched count) of the last parts up to ``last_part`` that the PLC's eye counted, oldest first.
         echoes: (sequence, status) by permit slot.
         gated: (number, action, confirmation) of the last parts that met the gate.
@@ -68,6 +69,9 @@ class PlcStatus(msgspec.Struct, frozen=True):
     fence: int
     recipe: int
     epoch: int
+    opened: int
+    without_permit: int
+    met_gate: int
     parts: tuple[tuple[int, int], ...]
     echoes: tuple[tuple[int, int], ...]
     gated: tuple[tuple[int, int, int], ...]
@@ -106,7 +110,7 @@ def parse_status(registers: Sequence[int]) -> PlcStatus:
     """Read the status block, ``STATUS_LENGTH`` registers.
 
     Raises:
-        PlcError: the block is short or of another version, or holds a status that the map does not know.
+        PlcError: the block is short or of another version, or holds a word that the map does not know.
     """
     if len(registers) != STATUS_LENGTH:
         raise PlcError(
@@ -134,6 +138,9 @@ def parse_status(registers: Sequence[int]) -> PlcStatus:
         fence=wide(14),
         recipe=registers[16],
         epoch=registers[17],
+        opened=wide(18),
+        without_permit=wide(20),
+        met_gate=wide(22),
         parts=_parts(tuple(registers[TRIGGERS_AT : TRIGGERS_AT + 4 * TRIGGERS]), last_part),
         echoes=_echoes(tuple(registers[ECHOES_AT : ECHOES_AT + 2 * PERMIT_SLOTS])),
         gated=_gated(tuple(registers[GATED_AT : GATED_AT + 4 * GATED])),
@@ -162,7 +169,14 @@ def _echoes(ring: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
 
 @lru_cache(maxsize=4)
 def _gated(ring: tuple[int, ...]) -> tuple[tuple[int, int, int], ...]:
-    return tuple((ring[at] << 16 | ring[at + 1], ring[at + 2], ring[at + 3]) for at in range(0, 4 * GATED, 4))
+    gated = tuple((ring[at] << 16 | ring[at + 1], ring[at + 2], ring[at + 3]) for at in range(0, 4 * GATED, 4))
+    for _, action, confirmation in gated:
+        if action > ACTION_REJECTED or confirmation > CONTRADICTED:
+            raise PlcError(
+                f"The PLC says action {action}, confirmation {confirmation} of a part: the map does not know them.",
+                "see docs/signal.md.",
+            )
+    return gated
 
 
 def control_words(control: Control) -> list[int]:

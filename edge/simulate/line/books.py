@@ -8,8 +8,11 @@ from collections.abc import Callable
 from edge.core.counter import delta
 from edge.core.ledger import PartLedger
 from edge.core.register import Register
+from edge.gateway.recorder import Recorder
+from edge.simulate.line.factbook import FactBook
 from edge.simulate.line.join import Join
 from edge.simulate.line.referee import Word
+from edge.wire.messages import JournalStatus
 
 
 class Books:
@@ -21,14 +24,17 @@ class Books:
     Attributes:
         problems: what did not add up, in words, with how often.
         join: the records of each part.
+        facts: what the gateways told the journal.
         triggers, outcomes, causes: of all stations.
         lost_with_process: parts that were open in a station that was killed.
         unowned: parts that the PLC counted while no gateway followed it.
     """
 
     def __init__(self, clock: Callable[[], int]) -> None:
+        self._clock = clock
         self.problems: Counter[str] = Counter()
         self.join = Join(clock, self.problems)
+        self.facts = FactBook(self.problems)
         self.triggers = self.acknowledged = self.executed = 0
         self.outcomes: Counter[str] = Counter()
         self.causes: Counter[str] = Counter()
@@ -106,7 +112,9 @@ class Books:
         register = self._register
         assert register is not None
         self.settle_gateway()
-        register.take_ended()
+        # What it learnt in its last turn went with it, and is told here all the same, so that the sums can be compared.
+        Recorder(self.facts.put, JournalStatus, self._clock).parts(register.take_news(), self._clock())
+        self.facts.gateway_ended(register)
         self.gateway_polled()
         self.plc_triggers += register.counts.plc_triggers
         self.dispositions.update(register.counts.dispositions)

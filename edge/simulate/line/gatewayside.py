@@ -8,11 +8,13 @@ from typing import Any
 
 from edge.core.register import Register
 from edge.core.session import Permit, Session
+from edge.core.slots import News
 from edge.errors import PlcError
 from edge.gateway.geometry import geometry
 from edge.gateway.operations import Operations
 from edge.gateway.plc import signals
 from edge.gateway.plc.base import PlcDriver
+from edge.gateway.recorder import Recorder
 from edge.simulate.line.books import Books
 from edge.simulate.line.components import Components
 from edge.simulate.line.net import GatewayEnd, Network
@@ -21,6 +23,7 @@ from edge.simulate.line.scheduler import Scheduler
 from edge.simulate.line.setup import MS, Setup
 from edge.simulate.line.trace import Trace
 from edge.simulate.registers import RegisterBank
+from edge.wire.messages import JournalStatus
 
 
 class SimDriver(PlcDriver):
@@ -85,10 +88,11 @@ def watched(base: type[Register], books: Books) -> type[Register]:
     join = books.join
 
     class Watched(base):  # type: ignore[misc, valid-type]  # whichever register this run uses
-        def take_ended(self) -> list[tuple[int, str]]:
-            news: list[tuple[int, str]] = super().take_ended()
-            for number, how in news:
-                join.ended(number, how)
+        def take_news(self) -> list[News]:
+            news: list[News] = super().take_news()
+            for told in news:
+                if told.fact in ("armed", "ended"):
+                    join.ended(told.number, "permitted" if told.fact == "armed" else told.detail)
             books.gateway_polled()
             return news
 
@@ -140,7 +144,8 @@ class GatewayProcess(Process):
         self._books.gateway_started(self.register)
         self.end: GatewayEnd = self._network.join_gateway(self)
         make = self._components
-        self.operations = Operations(self._config, self._kept.update)
+        recorder = Recorder(self._books.facts.put, JournalStatus, self._sim.clock)
+        self.operations = Operations(self._config, self._kept.update, recorder.event)
         if self._kept:
             self.operations.restore(self._kept)
         self.gateway = make.gateway(
@@ -151,6 +156,7 @@ class GatewayProcess(Process):
             self.register,
             self.operations,
             self.end,
+            recorder,
             self._sim.clock,
             self._new_session,
         )

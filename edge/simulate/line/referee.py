@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from edge.simulate.judge import Grant, JudgeSettings, WireWatch, WrittenPermit, flaw
 from edge.simulate.line.trace import Trace
+from edge.simulate.rights import Grant, JudgeSettings, WireWatch, WrittenPermit, flaw
 from edge.simulate.world import Bin, Event, Kind, Plate
 
 _PRUNE_EVERY = 512

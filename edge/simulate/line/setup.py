@@ -16,8 +16,8 @@ from edge.config import (
     RuleConfig,
     StationConfig,
 )
-from edge.simulate.judge import JudgeSettings
 from edge.simulate.plc_io import PlcSettings
+from edge.simulate.rights import JudgeSettings
 from edge.simulate.world import COUNTER_SPAN, Line
 
 MS = 1_000_000

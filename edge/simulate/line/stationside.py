@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from edge.capture.events import EpochChanged, FrameArrived, FrameLost, FramesMissed, TriggersLost
@@ -25,7 +26,7 @@ from edge.simulate.line.scheduler import NEVER, Scheduler
 from edge.simulate.line.setup import MIN_SCORES, MS, Setup
 from edge.simulate.line.trace import Trace
 from edge.station.build import CAPTURE_RESERVE
-from edge.station.loop import DeviceFailed, EngineHung
+from edge.station.hang import EngineHung
 from edge.wire import messages as wire
 
 TURN_NS = 1 * MS
@@ -41,6 +42,7 @@ class Reports:
     def __init__(self, referee: Referee, books: Books, trace: Trace | None) -> None:
         self._referee, self._books, self._trace = referee, books, trace
         self.frames = 0
+        self.reconnects: Counter[str] = Counter()
 
     def lost(self, cause: str, frames: int = 1) -> None:
         """Count frames that were lost or could not be used."""
@@ -72,7 +74,16 @@ class Reports:
         if self._trace is not None:
             self._trace.note(None, f"station: recipe {name}")
 
-    def tick(self, now: int, state: tuple[str, str]) -> None:
+    def note(self, kind: str, text: str, now: int, **data: object) -> None:  # noqa: ARG002
+        """Note what happened to the station."""
+        if self._trace is not None:
+            self._trace.note(None, f"station: {kind}, {text}")
+
+    def trouble(self, now: int) -> str:  # noqa: ARG002
+        """Nothing is recorded here."""
+        return ""
+
+    def tick(self, now: int, state: tuple[str, str], alarms: Mapping[str, str]) -> None:
         """Nothing is published here."""
 
     def next_ns(self) -> int:
@@ -81,9 +92,6 @@ class Reports:
 
     def flush(self) -> None:
         """Nothing waits here."""
-
-    def close(self) -> None:
-        """Nothing is open here."""
 
 
 class Mailbox:
@@ -191,13 +199,13 @@ class StationProcess(Process):
             self._trace.note(None, f"station: process {self.life} is gone")
 
     def _raised(self, error: Exception) -> None:
-        if not isinstance(error, EngineHung | DeviceFailed):
+        if not isinstance(error, EngineHung):
             super()._raised(error)
             return
         if self._trace is not None:
             self._trace.note(None, f"station: ends itself, {error}")
         self.crashes += 1
-        self.station.abandon()
+        self.station.finish()
         self.publisher.close()
         self.kill()
         self._sim.after(self.restart_ns, _start, self)
@@ -230,7 +238,7 @@ class StationProcess(Process):
         """Command the one of the two recipes that is not in force."""
         if self.works:
             self._in_force(1 - self._recipe, self._sim.now - TURN_NS)
-            self.station.change_recipe(self._setup.recipes[self._recipe])
+            self.station.change_recipe(self._setup.recipes[self._recipe], self._sim.now)
             self.poke()
 
     def _in_force(self, recipe: int, doubtful_ns: int) -> None:
