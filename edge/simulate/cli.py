@@ -40,6 +40,13 @@ class Color(str, Enum):
     BGR8 = "bgr8"
 
 
+class SceneKind(str, Enum):
+    """What the camera sees."""
+
+    STEEL = "steel"
+    MARKS = "marks"
+
+
 class Signal(str, Enum):
     """Who times the gate: the PLC, or the gateway through one output."""
 
@@ -111,6 +118,7 @@ def plant(
     trigger: Annotated[str, typer.Option(help="Trigger endpoint to bind.")] = PlantSettings.trigger,
     camera: Annotated[str, typer.Option(help="Camera endpoint to bind.")] = PlantSettings.camera,
     telemetry: Annotated[str, typer.Option(help="The station's telemetry.")] = PlantSettings.telemetry,
+    scene: Annotated[SceneKind, typer.Option(help="Rendered steel, or tiny frames with marks.")] = SceneKind.STEEL,
     width: Annotated[int, typer.Option(min=1, help="Of a rendered frame, px.")] = 640,
     height: Annotated[int, typer.Option(min=1, help="Of a rendered frame, px.")] = 512,
     color: Annotated[Color, typer.Option(help="Pixel format.")] = Color.MONO8,
@@ -125,6 +133,15 @@ def plant(
     delay_triggers: Delays = [],  # noqa: B006
     stop_belt: Delays = [],  # noqa: B006
     stop_plc: Delays = [],  # noqa: B006
+    scan: Annotated[float, typer.Option(min=0.5, help="Cycle of the PLC's program, ms.")] = 10.0,
+    response: Annotated[float, typer.Option(min=0, help="The gate's own movement, ms.")] = 10.0,
+    output: Annotated[float, typer.Option(min=0, help="The PLC's output module, ms.")] = 2.0,
+    margin: Annotated[float, typer.Option(min=0, help="Of the PLC's commit point, ms.")] = 5.0,
+    lead: Annotated[float, typer.Option(min=0.1, help="Of the gate's window, mm.")] = 5.0,
+    eye_scatter: Annotated[float, typer.Option(min=0, help="Of a latched position, mm.")] = 2.0,
+    backlash: Annotated[float, typer.Option(min=0, help="Play of the belt's drive, mm.")] = 2.0,
+    brake: Annotated[float, typer.Option(min=0, help="Of the belt's drive at its hardest, mm/s2.")] = BRAKE_MM_S2,
+    console: Annotated[Path | None, typer.Option(help="Unix socket by which a test breaks things.")] = None,
     settle: Annotated[float, typer.Option(min=0, help="Wait after the last plate, s.")] = 1.5,
     priority: Annotated[bool, typer.Option("--realtime/--no-realtime", help="Run in front of other processes.")] = True,
     ready_file: Annotated[Path | None, typer.Option(help="Written when all ports are open.")] = None,
@@ -147,6 +164,8 @@ def plant(
         parts=parts,
         interlock=infeed is Infeed.INTERLOCK,
         confirm_mm=confirm,
+        output_ms=output,
+        response_ms=response,
         seed=secrets.randbits(32) if run_seed is None else run_seed,
     )
     faults = Faults(
@@ -161,7 +180,12 @@ def plant(
     settings = PlantSettings(
         line=line,
         plc=PlcSettings(
-            brake_mm_s2=BRAKE_MM_S2,
+            brake_mm_s2=brake,
+            scan_ms=scan,
+            margin_ms=margin,
+            lead_mm=lead,
+            eye_scatter_mm=eye_scatter,
+            backlash_mm=backlash,
             v_max_mm_s=v_max,
             pitch_min_mm=pitch_min,
             length_max_mm=length_max,
@@ -182,6 +206,8 @@ def plant(
         modbus_host=host,
         modbus_port=modbus,
         settle_s=settle,
+        console=console,
+        marks=scene is SceneKind.MARKS,
     )
     if priority:
         prioritise(REALTIME_PRIORITY)

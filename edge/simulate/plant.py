@@ -17,22 +17,25 @@ from typing import Any, Protocol
 import zmq
 
 from edge import clock, errors
+from edge.simulate.console import ConsoleServer
+from edge.simulate.desk import Desk, FaultBoard
 from edge.simulate.devices import Broadcast, Renderer, Scene
-from edge.simulate.judge import Judge, JudgeSettings, PlateRecord
+from edge.simulate.drive import Drive
+from edge.simulate.instruments import EXPOSURE_NS, Camera, Eye
+from edge.simulate.judge import Judge
 from edge.simulate.modbus import ModbusServer
-from edge.simulate.plant_settings import PlantSettings
+from edge.simulate.plant_settings import PlantSettings, judge_settings
 from edge.simulate.plc import PlcProgram
 from edge.simulate.plc_io import Edge, Inputs, Outputs, PlcSettings
 from edge.simulate.plc_map import PLC_SESSION_W, READ_ONLY_END, REGISTERS
 from edge.simulate.registers import RegisterBank
-from edge.simulate.world import COUNTER_SPAN, Event, Kind, Plate, World
+from edge.simulate.rig import Rig
+from edge.simulate.tally import PlateRecord
+from edge.simulate.world import Event, Kind, World
 
 __all__ = ["Plant", "PlantSettings", "ProgramFactory"]
 
-EXPOSURE_NS = 2 * clock.NS_PER_MS  # after the eye's edge
-TRANSFER_NS = 4 * clock.NS_PER_MS  # from exposure to the whole frame
 HELLO_NS = 100 * clock.NS_PER_MS
-RENDER_RETRY_NS = clock.NS_PER_MS
 RESET_NS = 200 * clock.NS_PER_MS  # how long the operator holds the button
 
 
@@ -83,18 +86,17 @@ class Plant:
         self._renderer = Renderer(self._scene, line.parts)
         self._program_factory = program_factory
         self._cleanup = ExitStack()
-        self._actions: list[tuple[int, int, Callable[[int], None]]] = []
+        self._actions: list[tuple[int, int, Callable[[int], object]]] = []
         self._actions_made = 0
         self._scan_ns = round(self.plc_settings.scan_ms * clock.NS_PER_MS)
         self._edges: list[Edge] = []
         self._confirms: list[int] = []
-        self._belt_held = self._reset_pressed = False
-        self._frames = 0
+        self._reset_pressed = self._infeed_open = False
         self._last_gate_ns = 0
         self._plc_session = 0
         self._stopping = False
+        self._console: ConsoleServer | None = None
         self.lag_ns_max = 0
-        self.frames_late = 0
         self.telemetry_malformed = 0
 
     # -- life ------------------------------------------------------------------------------------------------------
@@ -106,10 +108,11 @@ class Plant:
             PortBusy: an address is taken.
             ConfigError: an endpoint that is none.
         """
-        self._trigger = Broadcast(self._context, self.settings.trigger, "trigger")
-        self._cleanup.callback(self._trigger.close)
-        self._camera = Broadcast(self._context, self.settings.camera, "camera")
-        self._cleanup.callback(self._camera.close)
+        trigger = Broadcast(self._context, self.settings.trigger, "trigger")
+        self._cleanup.callback(trigger.close)
+        camera = Broadcast(self._context, self.settings.camera, "camera")
+        self._cleanup.callback(camera.close)
+        self._endpoints = {"trigger": trigger.endpoint, "camera": camera.endpoint}
         self._telemetry = self._context.socket(zmq.SUB)
         self._cleanup.callback(self._telemetry.close)
         self._telemetry.setsockopt(zmq.LINGER, 0)
@@ -123,7 +126,10 @@ class Plant:
             ) from error
         self._renderer.start()
         self._cleanup.callback(self._renderer.close)
-        self.judge = Judge(self._judge_settings(), self._count_at)
+        self.judge = Judge(judge_settings(self.plc_settings), self._place_at)
+        self.eye = Eye(trigger, self._at, self._faults)
+        start = self.settings.camera_start
+        self.camera = Camera(camera, self._at, self._scene, self._renderer, self.judge, self._faults, start)
         self.bank = RegisterBank(REGISTERS, READ_ONLY_END, self.judge.on_write)
         self.program = self._program_factory(self.plc_settings, self.bank.registers)
         self._server = ModbusServer(self.bank, self.settings.modbus_host, self.settings.modbus_port)
@@ -131,13 +137,20 @@ class Plant:
         self._cleanup.callback(self._server.stop)
         start_ns = clock.now_ns()
         self.world = World(self.settings.line, start_ns)
+        line, plc_settings = self.settings.line, self.plc_settings
+        self.drive = Drive(self.world, line.speed_mm_s, plc_settings.v_max_mm_s**2 / (2 * plc_settings.lead_mm))
+        self._now_ns = start_ns  # how far the line has come
+        self._desk = self._make_desk()
+        if self.settings.console is not None:
+            self._console = ConsoleServer(self.settings.console, self.ask)
+            self._cleanup.callback(self._console.close)
         self._next_scan_ns = start_ns
         self._at(start_ns + HELLO_NS, self._say_hello)
 
     @property
     def addresses(self) -> dict[str, Any]:
         """Where the plant can be reached."""
-        return {"modbus": self._server.port, "trigger": self._trigger.endpoint, "camera": self._camera.endpoint}
+        return {"modbus": self._server.port, **self._endpoints}
 
     def run(self) -> None:
         """Run the line until its plates have met the gate and the rest has settled, or ``stop``."""
@@ -145,6 +158,8 @@ class Plant:
             now_ns = clock.now_ns()
             self._catch_up(now_ns)
             self._hear_station()
+            if self._console is not None:
+                self._console.turn()
             if self._is_over(now_ns):
                 return
             time.sleep(max(0, self._next_ns() - clock.now_ns()) / clock.NS_PER_S)
@@ -164,7 +179,7 @@ class Plant:
         """Return the referee's counts and how well the host kept up."""
         return {
             **self.judge.summary(),
-            "frames_late": self.frames_late,
+            "frames_late": self.camera.frames_late,
             "telemetry_malformed": self.telemetry_malformed,
             "host_lag_ms_max": round(self.lag_ns_max / clock.NS_PER_MS, 1),
         }
@@ -173,9 +188,38 @@ class Plant:
         """Return one record a plate."""
         return self.judge.records()
 
+    # -- the console -----------------------------------------------------------------------------------------------
+
+    def ask(self, request: dict[str, Any], now_ns: int) -> dict[str, Any]:
+        """Answer a request of the console, in the thread that runs the line; raises as ``Desk.answer``."""
+        self._catch_up(now_ns)
+        self.world.advance(now_ns)  # the world takes commands of the instant at which it stands
+        self._now_ns = now_ns
+        return self._desk.answer(request, now_ns)
+
+    def _make_desk(self) -> Desk:
+        speed_mm_s = self.settings.line.speed_mm_s
+        accel_mm_s2 = self.plc_settings.brake_mm_s2 / 2  # what brakes at its hardest is taken for a lost encoder
+        server, program = self._server, self.program
+        rig = Rig(self.world, self.drive, self.eye, self.camera, server, program, self._at, speed_mm_s, accel_mm_s2)
+        return Desk(FaultBoard(rig, self.judge, lambda: self._now_ns), self.judge, self._look)
+
+    def _look(self) -> dict[str, Any]:
+        """Return what the line does now, for the console."""
+        return {
+            "number": self.world.eye_number,
+            "count": self.world.count_at(self._now_ns),
+            "entered": self.world.entered,
+            "good_bin": self.world.good,
+            "reject_bin": self.world.reject,
+            "infeed_open": self._infeed_open,
+            "belt_mm_s": self.world.speed_mm_s,
+            "host_lag_ms_max": round(self.lag_ns_max / clock.NS_PER_MS, 1),
+        }
+
     # -- the line's clock ------------------------------------------------------------------------------------------
 
-    def _at(self, at_ns: int, action: Callable[[int], None]) -> None:
+    def _at(self, at_ns: int, action: Callable[[int], object]) -> None:
         heapq.heappush(self._actions, (at_ns, self._actions_made, action))
         self._actions_made += 1
 
@@ -187,6 +231,7 @@ class Plant:
         """Do all that was due up to ``now_ns``, in order."""
         while (due_ns := self._next_ns()) <= now_ns:
             self.lag_ns_max = max(self.lag_ns_max, now_ns - due_ns)
+            self._now_ns = due_ns
             for event in self.world.advance(due_ns):
                 self._on_event(event)
             while self._actions and self._actions[0][0] <= due_ns:
@@ -213,16 +258,15 @@ class Plant:
         bank.end_scan()
         world.command_gate(now_ns, outputs.gate_open)
         world.set_infeed(now_ns, outputs.infeed_open)
-        if outputs.belt_stop is not self._belt_held:
+        self._infeed_open = outputs.infeed_open
+        self.judge.watch(now_ns)
+        if outputs.belt_stop is not self.drive.held:
             self._hold_belt(now_ns, outputs.belt_stop)
         self._watch_plc_session(now_ns)
 
     def _hold_belt(self, now_ns: int, held: bool) -> None:
         """Brake within the lead of the gate's window, or start again; the operator resets what was stopped."""
-        self._belt_held = held
-        plc_settings = self.plc_settings
-        brake_mm_s2 = plc_settings.v_max_mm_s**2 / (2 * plc_settings.lead_mm)
-        self.world.ramp(now_ns, 0.0 if held else self.settings.line.speed_mm_s, brake_mm_s2)
+        self.drive.hold(now_ns, held)
         if held:
             press_ns = now_ns + round(self.settings.reset_s * clock.NS_PER_S)
             self._at(press_ns, lambda _: self._press_reset(True))
@@ -237,82 +281,36 @@ class Plant:
             self._plc_session = session
             self.judge.on_plc_start(session, now_ns)
 
-    def _count_at(self, at_ns: int) -> int:
-        return self.world.count_at(at_ns)  # looked up late: the world starts when everything else is up
+    def _place_at(self, at_ns: int) -> int:  # looked up late: the world starts when everything else is up
+        return self.world.place_at(at_ns)
 
     def _is_over(self, now_ns: int) -> bool:
         parts = self.settings.line.parts
         met = self.world.good + self.world.reject
         return bool(parts) and met >= parts and now_ns >= self._last_gate_ns + self.settings.settle_s * clock.NS_PER_S
 
-    def _judge_settings(self) -> JudgeSettings:
-        p = self.plc_settings
-        return JudgeSettings(
-            counts_per_mm=p.counts_per_mm,
-            gate_mm=p.gate_mm,
-            lead_mm=p.lead_mm,
-            v_max_mm_s=p.v_max_mm_s,
-            response_ms=p.response_ms,
-            scan_ms=p.scan_ms,
-            output_ms=p.output_ms,
-            margin_ms=p.margin_ms,
-            pitch_min_mm=p.pitch_min_mm,
-            eye_scatter_mm=p.eye_scatter_mm,
-            epoch=self.settings.line.epoch,
-            pulse=p.pulse,
-        )
-
     # -- devices ---------------------------------------------------------------------------------------------------
 
     def _on_event(self, event: Event) -> None:
-        self.judge.on_event(event)
+        world, plate = self.world, event.plate
+        self.judge.on_event(event, world.epoch)
         if event.kind is Kind.GATE:
             self._last_gate_ns = event.at_ns
-        elif event.kind is Kind.CONFIRM:
+            if plate is not None:
+                self.camera.forget(event.at_ns, plate.index)
+            return
+        if event.kind is Kind.CONFIRM:
             self._confirms.append(event.count)
-        else:
-            self._edges.append(Edge(event.kind is Kind.EYE_FRONT, event.number, event.count))
-        if event.kind is Kind.EYE_FRONT and event.plate is not None:
-            self._fire_trigger(event, event.plate.index)
-            self._expose(event, event.plate)
-            self._break_something(event, event.plate.index)
-
-    def _fire_trigger(self, event: Event, index: int) -> None:
-        if index in self._faults.drop_triggers:
             return
-        message = {"kind": "trigger", "number": event.number, "count": event.count, "t0_ns": event.at_ns}
-        message["epoch"] = self.world.epoch
-        delay_ns = round(self._faults.delay_triggers.get(index, 0.0) * clock.NS_PER_MS)
-        self._at(event.at_ns + delay_ns, lambda _: self._trigger.send(message))
-
-    def _expose(self, event: Event, plate: Plate) -> None:
-        """Let the camera see the plate; its counter counts frames, whatever becomes of them."""
-        exposed_ns = event.at_ns + EXPOSURE_NS
-        header = self._frame_header("frame", self._frames)
-        header |= {"exposed_ns": exposed_ns, "tag": plate.tag}
-        self._frames += 1
-        delay_ns = round(self._faults.delay_frames.get(plate.index, 0.0) * clock.NS_PER_MS)
-        self._at(exposed_ns + TRANSFER_NS + delay_ns, lambda now_ns: self._transfer(now_ns, plate, header))
-
-    def _frame_header(self, kind: str, frames: int) -> dict[str, Any]:
-        width, height = self._scene.size
-        counter = (self.settings.camera_start + frames) % COUNTER_SPAN
-        return {"kind": kind, "counter": counter, "width": width, "height": height, "color": self._scene.color}
-
-    def _transfer(self, now_ns: int, plate: Plate, header: dict[str, Any]) -> None:
-        shot = self._renderer.take(plate.index)
-        if shot is None:
-            self.frames_late += 1
-            self._at(now_ns + RENDER_RETRY_NS, lambda retry_ns: self._transfer(retry_ns, plate, header))
-            return
-        self.judge.on_truth(plate.index, shot.defective, shot.classes)
-        if plate.index in self._faults.drop_frames:
-            return
-        pixels = shot.image.data.cast("B")
-        if plate.index in self._faults.corrupt_frames:
-            pixels = pixels[: len(pixels) // 2]
-        self._camera.send(header, pixels)
-        self.judge.on_frame_sent(plate.index)
+        self._edges.append(Edge(event.kind is Kind.EYE_FRONT, event.number, event.count))
+        if event.kind is Kind.EYE_FRONT:
+            self.eye.fire(event, world.epoch)
+            exposed_ns = event.at_ns + EXPOSURE_NS
+            if plate is None:
+                self.camera.expose(exposed_ns, None)
+            else:
+                self.camera.expose(exposed_ns, plate.index, plate.tag)
+                self._break_something(event, plate.index)
 
     def _break_something(self, event: Event, index: int) -> None:
         if index in self._faults.stop_plc:
@@ -320,19 +318,14 @@ class Plant:
             start_ns = event.at_ns + round(self._faults.stop_plc[index] * clock.NS_PER_MS)
             self._at(start_ns, lambda _: self.program.reboot())
         if index in self._faults.stop_belt:
-            self.world.set_speed(event.at_ns, 0.0)
+            self.drive.force(event.at_ns, 0.0)
             restart_ns = event.at_ns + round(self._faults.stop_belt[index] * clock.NS_PER_MS)
-            self._at(restart_ns, self._restart_belt)
-
-    def _restart_belt(self, now_ns: int) -> None:
-        if not self._belt_held:
-            self.world.set_speed(now_ns, self.settings.line.speed_mm_s)
+            self._at(restart_ns, lambda now_ns: self.drive.force(now_ns, None))
 
     def _say_hello(self, now_ns: int) -> None:
         world = self.world
-        count = world.count_at(now_ns)
-        self._trigger.send({"kind": "hello", "number": world.eye_number, "count": count, "epoch": world.epoch})
-        self._camera.send(self._frame_header("hello", self._frames - 1), b"")
+        self.eye.hello(world.eye_number, world.count_at(now_ns), world.epoch)
+        self.camera.hello()
         self._at(now_ns + HELLO_NS, self._say_hello)
 
     def _hear_station(self) -> None:

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from edge.simulate.devices import MONO8, Faults, FolderScene, Scene, SurfaceScene
+from edge.simulate.marks import MarksScene
 from edge.simulate.plc_io import PlcSettings
+from edge.simulate.rights import JudgeSettings
 from edge.simulate.surface import Surface
 from edge.simulate.world import Line
 
@@ -28,6 +30,8 @@ class PlantSettings:
         modbus_host, modbus_port: of the PLC.
         reset_s: how long after the PLC has stopped the belt the operator presses reset.
         settle_s: wait after the last plate.
+        console: where the console listens, a Unix socket; None has none.
+        marks: show tiny frames with marks (``edge.simulate.marks``) instead of steel.
     """
 
     line: Line = field(default_factory=lambda: Line(parts=100))
@@ -46,10 +50,31 @@ class PlantSettings:
     modbus_port: int = 5020
     reset_s: float = 2.0
     settle_s: float = 1.5
+    console: Path | None = None
+    marks: bool = False
 
     def scene(self) -> Scene:
         """Build where images come from."""
         if self.images is not None:
             return FolderScene(self.images, self.color)
         width, height = self.size
+        if self.marks:
+            return MarksScene(self.size, self.surface_seed, self.defect_rate)
         return SurfaceScene(Surface(width, height, self.surface_seed, self.defect_rate), self.size, self.color)
+
+
+def judge_settings(plc: PlcSettings) -> JudgeSettings:
+    """Return what the referee reckons with on a line with this PLC."""
+    return JudgeSettings(
+        counts_per_mm=plc.counts_per_mm,
+        gate_mm=plc.gate_mm,
+        lead_mm=plc.lead_mm,
+        v_max_mm_s=plc.v_max_mm_s,
+        response_ms=plc.response_ms,
+        scan_ms=plc.scan_ms,
+        output_ms=plc.output_ms,
+        margin_ms=plc.margin_ms,
+        pitch_min_mm=plc.pitch_min_mm,
+        eye_scatter_mm=plc.eye_scatter_mm,
+        pulse=plc.pulse,
+    )

@@ -111,6 +111,10 @@ class World:
         """Return the belt's true travel since the start, whatever the encoder says."""
         return self._belt.travel_nm(now_ns) / NM_PER_MM
 
+    def place_at(self, now_ns: int) -> int:
+        """Return the belt's true travel in encoder counts, unbounded; exact for the last five seconds."""
+        return self._belt.travel_nm(now_ns) * self.line.counts_per_mm // NM_PER_MM
+
     def moving(self) -> bool:
         """True while the belt moves, in either direction."""
         return self._belt.speed_um_s(self._now_ns) != 0
@@ -201,6 +205,11 @@ class World:
     def bounce_next(self, edges: int) -> None:
         """Let the eye give this many extra rising edges at the next plate, within its first millimetres."""
         self._bounces = edges
+
+    @property
+    def bounces(self) -> int:
+        """How many extra edges the next plate will give."""
+        return self._bounces
 
     def touch_next(self) -> None:
         """Let the next plate touch the one before it; where it is too late for that, the one after next."""
