@@ -32,13 +32,6 @@ class FramesMissed:
 
 
 @dataclass(frozen=True)
-class CaptureFault:
-    """The capture thread ended on an error."""
-
-    text: str
-
-
-@dataclass(frozen=True)
 class EpochChanged:
     """The encoder's count started anew, posted before the first trigger of the new epoch."""
 
@@ -53,11 +46,20 @@ class TriggersLost:
 
 
 @dataclass(frozen=True)
-class TriggerFault:
-    """The trigger thread ended on an error."""
+class DeviceLost:
+    """The device failed, or fell silent, and is being opened anew; ``text`` says why.  ``DeviceBack`` follows."""
 
+    device: str
     text: str
 
 
-CaptureEvent = FrameArrived | FrameLost | FramesMissed | CaptureFault
-TriggerEvent = Trigger | TriggersLost | EpochChanged | TriggerFault
+@dataclass(frozen=True)
+class DeviceBack:
+    """The device is open again, posted before the first that it delivers.  Its counters need not go on."""
+
+    device: str
+
+
+DeviceEvent = DeviceLost | DeviceBack
+CaptureEvent = FrameArrived | FrameLost | FramesMissed | DeviceEvent
+TriggerEvent = Trigger | TriggersLost | EpochChanged | DeviceEvent

@@ -2,98 +2,36 @@
 
 from __future__ import annotations
 
-import logging
-import threading
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 import numpy as np
 
+from edge import flight
 from edge.capture.base import Camera, TriggerSource
 from edge.capture.events import (
     CaptureEvent,
-    CaptureFault,
     EpochChanged,
     FrameArrived,
     FrameLost,
     FramesMissed,
     TriggerEvent,
-    TriggerFault,
     TriggersLost,
 )
+from edge.capture.thread import WAIT_S, DeviceThread
 from edge.clock import now_ns
 from edge.core.counter import delta
 from edge.core.part import FrameInfo
 from edge.core.pool import Frame, FramePool, Lease, Purpose
-from edge.errors import EdgeError
-
-WAIT_S = 0.1
-"""Longest wait for a frame or trigger, so that ``stop`` is quick."""
 
 EXHAUSTED_WAIT_S = 0.005
 """Wait without a slot: short, so that one that falls free is taken before the next frame comes."""
 
-_log = logging.getLogger(__name__)
+CAMERA, TRIGGER = "camera", "trigger"
+"""What events call the two devices: the sections of the configuration that name them."""
 
 
-class _Loop(ABC):
-    """A thread that repeats ``_step`` until it is stopped or fails.
-
-    Attributes:
-        progress: grows with every turn, frames or not.  One that stands means a hung driver.
-    """
-
-    def __init__(self, name: str) -> None:
-        self.progress = 0
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-
-    @property
-    def alive(self) -> bool:
-        """Whether the thread runs."""
-        return self._thread.is_alive()
-
-    def start(self) -> None:
-        """Start the thread, once."""
-        self._thread.start()
-
-    def stop(self, timeout_s: float = 2.0) -> bool:
-        """Ask the thread to end and wait for it.
-
-        Returns:
-            Whether it has ended.  False means that the driver hangs; the process must end then.
-        """
-        self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join(timeout_s)
-        return not self._thread.is_alive()
-
-    def _run(self) -> None:
-        try:
-            while not self._stopping.is_set():
-                self._step()
-                self.progress += 1
-        except Exception as error:  # noqa: BLE001 - whatever a driver raises must reach the station
-            _log.exception("The %s thread ended.", self._thread.name)
-            self._fail(str(error) if isinstance(error, EdgeError) else f"{type(error).__name__}: {error}")
-        finally:
-            self._finish()
-
-    @abstractmethod
-    def _step(self) -> None:
-        """One turn, of at most ``WAIT_S``."""
-
-    @abstractmethod
-    def _fail(self, text: str) -> None:
-        """Post that the thread has ended on an error."""
-
-    def _finish(self) -> None:
-        """Give back what the thread holds."""
-        return
-
-
-class CaptureThread(_Loop):
-    """Puts each frame into a slot and posts it.  The owner opens the camera before ``start``, and closes it after.
+class CaptureThread(DeviceThread):
+    """Puts each frame into a slot and posts it.
 
     A frame that finds no slot is received into a spare one and posted as lost, so that its part gets its cause.
     A counter that goes backwards is no gap: it shows in ``FrameInfo.counter`` alone.
@@ -106,7 +44,7 @@ class CaptureThread(_Loop):
     """
 
     def __init__(self, camera: Camera, pool: FramePool, post: Callable[[CaptureEvent], None]) -> None:
-        super().__init__("capture")
+        super().__init__("capture", CAMERA, camera, post)
         self._camera = camera
         self._pool = pool
         self._post = post
@@ -122,6 +60,7 @@ class CaptureThread(_Loop):
         else:
             info = self._camera.grab(self._pool.frame(self._lease), WAIT_S)
         if info is not None:
+            flight.mark("captured", info.counter)
             self._count(info)
             self._hand_on(info)
 
@@ -133,7 +72,7 @@ class CaptureThread(_Loop):
 
     def _hand_on(self, info: FrameInfo) -> None:
         if not info.intact:
-            self._release()
+            self._give_back()
             self._post(FrameLost(info, "frame_corrupt"))
         elif self._lease is None:
             self._post(FrameLost(info, "pool_exhausted"))
@@ -141,22 +80,17 @@ class CaptureThread(_Loop):
             lease, self._lease = self._lease, None
             self._post(FrameArrived(lease, info))
 
-    def _release(self) -> None:
+    def _reopened(self) -> None:
+        self._last = None
+
+    def _give_back(self) -> None:
         if self._lease is not None:
             self._pool.release(self._lease)
             self._lease = None
 
-    def _fail(self, text: str) -> None:
-        self._post(CaptureFault(text))
 
-    def _finish(self) -> None:
-        self._release()
-
-
-class TriggerThread(_Loop):
+class TriggerThread(DeviceThread):
     """Posts each edge, and tells of one that was lost even where no later edge shows it.
-
-    The owner opens the source before ``start``, and closes it after.
 
     Args:
         source: an open source.
@@ -172,9 +106,9 @@ class TriggerThread(_Loop):
         patience_ns: int,
         clock: Callable[[], int] = now_ns,
     ) -> None:
-        super().__init__("trigger")
+        super().__init__("trigger", TRIGGER, source, post, clock)
         self._source, self._post = source, post
-        self._patience_ns, self._clock = patience_ns, clock
+        self._patience_ns = patience_ns
         self._epoch = source.epoch
         self._number = source.last_number
         self._ahead_ns: int | None = None
@@ -185,6 +119,7 @@ class TriggerThread(_Loop):
             self._epoch = self._source.epoch
             self._post(EpochChanged(self._epoch))
         if trigger is not None:
+            flight.mark("edge", trigger.number)
             self._number, self._ahead_ns = trigger.number, None
             self._post(trigger)
         else:
@@ -202,5 +137,5 @@ class TriggerThread(_Loop):
             self._number, self._ahead_ns = named, None
             self._post(TriggersLost(named))
 
-    def _fail(self, text: str) -> None:
-        self._post(TriggerFault(text))
+    def _reopened(self) -> None:
+        self._ahead_ns = None  # an edge that came meanwhile is missed as any other: by the number ahead of it

@@ -22,6 +22,7 @@ from edge.core.modes import Mode
 from edge.core.outcome import CAUSES, Disposition, Outcome
 from edge.core.pool import Purpose
 from edge.monitor.state import BUCKETS_MS, LineState
+from edge.wire.messages import JournalStatus
 
 Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 Samples = Iterable[tuple[tuple[str, ...], float]]
@@ -64,6 +65,8 @@ METRICS: tuple[Metric, ...] = (
     Metric("edge_station_lost_frames_total", "counter", "Frames lost, by cause.", ("cause",)),
     Metric("edge_station_pool_slots", "gauge", "Slots of the frame pool, by holder.", ("holder",)),
     Metric("edge_station_wire_errors_total", "counter", "Messages that the station could not understand."),
+    Metric("edge_station_alarm", "gauge", "1 while the alarm stands.", ("alarm",)),
+    Metric("edge_device_reconnects_total", "counter", "Times that a lost device was opened again.", ("device",)),
     Metric("edge_gateway_up", "gauge", "1 while the gateway's status is at most 2 s old."),
     Metric("edge_gateway_plc_up", "gauge", "1 while the gateway's PLC answers and its program runs."),
     Metric("edge_gateway_plc_triggers_total", "counter", "Parts that the PLC counted with its own eye."),
@@ -87,6 +90,7 @@ METRICS: tuple[Metric, ...] = (
     Metric("edge_gateway_contradicted_parts_total", "counter", "Parts that it saw, or missed, against the gate."),
     Metric("edge_gateway_dispositions_total", "counter", "Verdicts received, by disposition.", ("disposition",)),
     Metric("edge_gateway_wire_errors_total", "counter", "Messages that the gateway could not understand."),
+    Metric("edge_gateway_strangers_total", "counter", "Messages dropped: their sender had no right to send them."),
     Metric("edge_gateway_plc_errors_total", "counter", "Failed reads and writes of the PLC."),
     Metric("edge_gateway_sessions_granted_total", "counter", "Sessions that the gateway granted."),
     Metric(
@@ -97,6 +101,10 @@ METRICS: tuple[Metric, ...] = (
     Metric("edge_gateway_station_session", "gauge", "Session of the station at the gateway, 0 for none."),
     Metric("edge_gateway_plc_session", "gauge", "Session of the PLC; changes with each of its starts."),
     Metric("edge_gateway_fence_counts", "gauge", "Fence of the present session, in encoder counts."),
+    Metric("edge_journal_rows_total", "counter", "Rows that the journal has on disk.", ("process",)),
+    Metric("edge_journal_lost_total", "counter", "Rows that found no room in the journal's queue.", ("process",)),
+    Metric("edge_journal_waiting", "gauge", "Rows that wait for the disk.", ("process",)),
+    Metric("edge_journal_behind_seconds", "gauge", "Age of the oldest row that waits for the disk.", ("process",)),
     Metric(
         "edge_part_latency_seconds", "histogram", "T0 to T1..T4 of the parts that the monitor heard of.", ("until",)
     ),
@@ -106,6 +114,8 @@ METRICS: tuple[Metric, ...] = (
 )
 
 _STATES = ("STARTING", "RUNNING", "WARNING", "FAULT")
+_STATION_ALARMS = ("camera", "trigger", "journal")
+_DEVICES = ("camera", "trigger")
 _LOST_FRAME_CAUSES = ("counter_gap", "frame_corrupt", "pool_exhausted", "repeated", "without_trigger")
 _VOIDED_CAUSES = (
     "cleared",
@@ -190,6 +200,7 @@ class LineCollector(Collector):
         yield "edge_monitor_negative_latencies_total", _one(state.negative_latencies)
         yield from _station_values(state)
         yield from _gateway_values(state)
+        yield from _journal_values(state)
 
 
 def _station_values(state: LineState) -> Iterator[tuple[str, Samples]]:
@@ -216,6 +227,8 @@ def _station_values(state: LineState) -> Iterator[tuple[str, Samples]]:
     yield "edge_station_lost_frames_total", _by(s.lost_frames if s else {}, _LOST_FRAME_CAUSES)
     yield "edge_station_pool_slots", _by(s.pool if s else {}, [*(p.value for p in Purpose), "free"])
     yield "edge_station_wire_errors_total", _one(s.wire_errors if s else 0)
+    yield "edge_station_alarm", _by(dict.fromkeys(s.alarms, 1) if s else {}, _STATION_ALARMS)
+    yield "edge_device_reconnects_total", _by(s.reconnects if s else {}, _DEVICES)
 
 
 def _gateway_values(state: LineState) -> Iterator[tuple[str, Samples]]:
@@ -239,12 +252,25 @@ def _gateway_values(state: LineState) -> Iterator[tuple[str, Samples]]:
     yield "edge_gateway_contradicted_parts_total", _one(g.contradicted if g else 0)
     yield "edge_gateway_dispositions_total", _by(g.dispositions if g else {}, [d.value for d in Disposition])
     yield "edge_gateway_wire_errors_total", _one(g.wire_errors if g else 0)
+    yield "edge_gateway_strangers_total", _one(g.strangers if g else 0)
     yield "edge_gateway_plc_errors_total", _one(g.plc_errors if g else 0)
     yield "edge_gateway_sessions_granted_total", _one(g.sessions_granted if g else 0)
     yield "edge_gateway_sessions_lost_total", _one(g.sessions_lost if g else 0)
     yield "edge_gateway_station_session", _one(g.station_session if g else 0)
     yield "edge_gateway_plc_session", _one(g.plc_session if g else 0)
     yield "edge_gateway_fence_counts", _one(g.fence if g else 0)
+
+
+def _journal_values(state: LineState) -> Iterator[tuple[str, Samples]]:
+    none = JournalStatus()
+    journals = {
+        "station": state.station.journal if state.station else none,
+        "gateway": state.gateway.journal if state.gateway else none,
+    }
+    yield "edge_journal_rows_total", [((process,), float(j.recorded)) for process, j in journals.items()]
+    yield "edge_journal_lost_total", [((process,), float(j.lost)) for process, j in journals.items()]
+    yield "edge_journal_waiting", [((process,), float(j.waiting)) for process, j in journals.items()]
+    yield "edge_journal_behind_seconds", [((process,), j.behind_ms / 1000) for process, j in journals.items()]
 
 
 def _one(value: float) -> Samples:

@@ -7,6 +7,7 @@ from html import escape
 from edge.core.alarms import ALARMS
 from edge.core.outcome import CAUSES
 from edge.monitor.state import LineState
+from edge.wire.messages import JournalStatus
 
 _HEAD = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta http-equiv="refresh" content="2"><title>{title}</title>
@@ -29,11 +30,13 @@ def render(state: LineState, now_ns: int) -> str:
         (
             _HEAD.format(title=escape(title)),
             _light("Station", state.station_up(now_ns), _station_says(state)),
+            _table("Alarms of the station", list(state.station.alarms.items()) if state.station else []),
             _table("Parts", _part_rows(state)),
             _table("Causes without a decision", _cause_rows(state)),
             _table("Irregularities", _irregular_rows(state)),
             _light("Gateway", state.gateway_up(now_ns), _gateway_says(state)),
             _table("At the gate", _gateway_rows(state)),
+            _table("Journals", _journal_rows(state)),
             '<p><a href="/metrics">metrics</a> <a href="/healthz">health</a></p></body></html>\n',
         )
     )
@@ -77,6 +80,7 @@ def _irregular_rows(state: LineState) -> list[Row]:
         ("trigger jumps", s.trigger_jumps),
         ("dropped messages", s.dropped_messages),
         ("lost outcome records", s.outcomes_lost),
+        *((f"opened again: {device}", n) for device, n in s.reconnects.items()),
     ]
     return [(name, n) for name, n in rows if n]
 
@@ -102,8 +106,19 @@ def _gateway_rows(state: LineState) -> list[Row]:
         *rejected,
         ("pending", g.pending),
         ("sessions lost", g.sessions_lost),
+        ("messages of strangers", g.strangers),
         ("unreconciled", f"{unreconciled[0]} decided, {unreconciled[1]} announced"),
     ]
+
+
+def _journal_rows(state: LineState) -> list[Row]:
+    sides = {"station": state.station, "gateway": state.gateway}
+    return [(name, _journal_says(s.journal)) for name, s in sides.items() if s and s.journal != JournalStatus()]
+
+
+def _journal_says(journal: JournalStatus) -> str:
+    counts = f"{journal.recorded} rows on disk, {journal.waiting} wait, {journal.lost} lost"
+    return f"{counts}: {journal.problem}" if journal.problem else counts
 
 
 def _light(name: str, up: bool, text: str) -> str:

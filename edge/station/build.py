@@ -11,9 +11,10 @@ from pathlib import Path
 
 import zmq
 
+from edge import __version__
 from edge.capture.base import Camera, TriggerSource, frame_shape
 from edge.capture.factory import open_camera, open_trigger
-from edge.capture.loop import CaptureThread, TriggerThread
+from edge.capture.loop import CAMERA, TRIGGER, CaptureThread, TriggerThread
 from edge.clock import NS_PER_MS
 from edge.config import RecipeConfig, RecipeFile, StationConfig, parse
 from edge.core import budget
@@ -28,13 +29,17 @@ from edge.errors import ConfigError
 from edge.model.gate import golden_gate
 from edge.model.package import Manifest, ModelPackage, load_package
 from edge.record.commands import CommandLog, control, last_state
+from edge.record.journal import Journal
 from edge.record.outcomes import OutcomeWriter
+from edge.record.recording import Decider
 from edge.station.inspection import InspectThread
 from edge.station.interfaces import StationEvent
 from edge.station.loop import Station
 from edge.station.mailbox import Mailbox
 from edge.station.orders import receiver
 from edge.station.reporting import Identity, Reporter
+from edge.station.tape import Recorder, TapedTransport, recording_commands
+from edge.wire.keys import client_keys
 from edge.wire.publisher import Publisher
 from edge.wire.sockets import Dealer, waiter
 
@@ -42,6 +47,9 @@ _log = logging.getLogger(__name__)
 
 CAPTURE_RESERVE = 2
 """Slots that inspection can never hold: one that the camera fills, one that waits for its trigger."""
+
+EVIDENCE_SLOTS = 4
+"""Slots beyond `limits.pool_slots`, for frames that are written to disk after their verdict."""
 
 
 def rules(recipe: RecipeConfig, manifest: Manifest) -> tuple[Rule, ...]:
@@ -99,6 +107,40 @@ def compute_budget(config: StationConfig) -> budget.Budget:
     return budget.compute(config.line, config.actuator, config.plc_timing, config.limits.ceiling_ms)
 
 
+Decide = Callable[[StationConfig], AbstractContextManager[Deciding]]
+"""Loads what decides for a configuration, ready to inspect, and gives it back."""
+
+
+def frame_pool(config: StationConfig) -> FramePool:
+    """Return the station's frame pool.  Evidence has slots of its own: a stalled disk costs the line none."""
+    slots, camera = config.limits.pool_slots, config.camera
+    quotas = {
+        Purpose.CAPTURE: slots,
+        Purpose.INSPECTION: slots - CAPTURE_RESERVE,
+        Purpose.EVIDENCE: EVIDENCE_SLOTS,
+    }
+    return FramePool(slots + EVIDENCE_SLOTS, frame_shape(camera.width, camera.height, camera.color), quotas)
+
+
+def part_ledger(config: StationConfig, budgeted: budget.Budget) -> PartLedger:
+    """Return the station's part ledger."""
+    limits = config.limits
+    return PartLedger(
+        limits.open_parts,
+        int(limits.ceiling_ms * NS_PER_MS),
+        int(limits.frame_timeout_ms * NS_PER_MS),
+        int(config.line.counts_per_mm * config.line.part_length_max_mm),
+        budgeted.station_commit,
+        budgeted.match_counts,
+    )
+
+
+def frame_matcher(config: StationConfig) -> Matcher:
+    """Return what finds the part of each frame."""
+    camera = config.camera
+    return Matcher(int(camera.window_early_ms * NS_PER_MS), int(camera.window_late_ms * NS_PER_MS), camera.sync_pairs)
+
+
 Devices = Callable[[StationConfig], AbstractContextManager[tuple[Camera, TriggerSource]]]
 """Opens the camera and the trigger source of a configuration, and closes them."""
 
@@ -134,14 +176,14 @@ def with_kept_recipe(config: StationConfig) -> StationConfig:
 
 
 @contextmanager
-def station(config: StationConfig, outcomes: Path | None = None) -> Iterator[Station]:
+def station(config: StationConfig, outcomes: Path | None = None, decide: Decide = deciding) -> Iterator[Station]:
     """Build a station whose threads run; leaving it closes every part, thread, lease and socket.
 
     Raises:
         EdgeError: something is missing or refused, with its remedy.
     """
     config = with_kept_recipe(config)
-    with deciding(config) as decides, assembled(config, decides, devices, outcomes) as result:
+    with decide(config) as decides, assembled(config, decides, devices, outcomes) as result:
         yield result
 
 
@@ -154,60 +196,71 @@ def assembled(
     Raises:
         EdgeError: something is missing or refused, with its remedy.
     """
-    limits, camera_config = config.limits, config.camera
+    limits = config.limits
     budgeted = budget.held(compute_budget(config), config.name)
     with ExitStack() as stack:
         context = stack.enter_context(zmq.Context[zmq.Socket[bytes]]())
         mailbox: Mailbox[StationEvent] = Mailbox()
         stack.callback(mailbox.close)
-        quotas = {Purpose.CAPTURE: limits.pool_slots, Purpose.INSPECTION: limits.pool_slots - CAPTURE_RESERVE}
-        shape = frame_shape(camera_config.width, camera_config.height, camera_config.color)
-        pool = FramePool(limits.pool_slots, shape, quotas)
+        pool = frame_pool(config)
         frame_timeout_ns = int(limits.frame_timeout_ms * NS_PER_MS)
-        ledger = PartLedger(
-            limits.open_parts,
-            int(limits.ceiling_ms * NS_PER_MS),
-            frame_timeout_ns,
-            int(config.line.counts_per_mm * config.line.part_length_max_mm),
-            budgeted.station_commit,
-            budgeted.match_counts,
-        )
-        matcher = Matcher(
-            int(camera_config.window_early_ms * NS_PER_MS),
-            int(camera_config.window_late_ms * NS_PER_MS),
-            camera_config.sync_pairs,
-        )
-        publisher, wait = None, waiter(mailbox.fd)
-        if config.gateway.endpoint is not None:
-            dealer = Dealer(context, config.gateway.endpoint)
-            publisher, wait = Publisher(config, dealer, secrets.token_hex(8)), waiter(mailbox.fd, dealer.socket)
-            stack.callback(publisher.close)
+        ledger, matcher = part_ledger(config, budgeted), frame_matcher(config)
         choice = decides.choice
         identity = Identity(decides.package.identity, choice.engine, choice.precision)
+        decider = Decider(identity.model, identity.engine, identity.precision, __version__)
+        recorder = Recorder(config, decider, pool)
+        stack.callback(recorder.close)
+        publisher, wait = None, waiter(mailbox.fd)
+        if config.gateway.endpoint is not None:
+            dealer = Dealer(context, config.gateway.endpoint, client_keys(config.security))
+            publisher = Publisher(config, TapedTransport(dealer, recorder), secrets.token_hex(8))
+            wait = waiter(mailbox.fd, dealer.socket)
+            stack.callback(publisher.close)
         writer = stack.enter_context(closing(OutcomeWriter(outcomes))) if outcomes is not None else None
-        reporter = Reporter(config, identity, ledger, pool, publisher, budgeted.deadline_ms, writer, context)
+        journal = None
+        if config.journal.folder is not None:
+            journal = stack.enter_context(closing(Journal(config.journal, "station", config.name, config.lane)))
+        reporter = Reporter(config, identity, ledger, pool, publisher, budgeted.deadline_ms, writer, context, journal)
         stack.callback(reporter.close)
         inspect = InspectThread(decides.inspector, pool, mailbox.post)
         inspect.start()
         stack.callback(inspect.stop)
         camera, source = stack.enter_context(open_devices(config))
-        alive = {"camera": lambda: camera.heard_ns, "trigger source": lambda: source.heard_ns}
+        capture = CaptureThread(camera, pool, mailbox.post)
+        triggers = TriggerThread(source, mailbox.post, frame_timeout_ns)
+        alive = {CAMERA: lambda: capture.heard_ns, TRIGGER: lambda: triggers.heard_ns}
         result = Station(
-            config, ledger, matcher, pool, mailbox, inspect, publisher, reporter, alive, decides.rules, wait
+            config,
+            ledger,
+            matcher,
+            pool,
+            mailbox,
+            inspect,
+            publisher,
+            reporter,
+            alive,
+            decides.rules,
+            wait,
+            reopen_camera=capture.reopen,
+            tape=recorder,
         )
         stack.callback(result.finish)
+        stack.callback(recorder.end, "the station stopped")  # whatever is still open has no verdict to compare
         stack.callback(inspect.stop)  # before the end, so that what it has begun still counts and gives its slot back
         log: CommandLog | None = None
 
         def keep(recipe: RecipeConfig) -> bool:
+            recorder.recipe = recipe
             if log is None or config.control.record is None:
                 return False
             log.state({"recipe": recipe.model_dump(mode="json")})
             return True
 
-        log = stack.enter_context(control(config.control, receiver(mailbox.post, keep)))
-        triggers = TriggerThread(source, mailbox.post, frame_timeout_ns)
-        for thread in (CaptureThread(camera, pool, mailbox.post), triggers):
+        put = None if journal is None else journal.put
+        record = recording_commands(recorder, mailbox.post, lambda: publisher.grant if publisher is not None else None)
+        orders = receiver(mailbox.post, keep, record, recorder.details)
+        log = stack.enter_context(control(config.control, orders, put))
+        for thread in (capture, triggers):
             thread.start()
             stack.callback(thread.stop)
         yield result

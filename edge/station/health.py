@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from edge.clock import NS_PER_S
+from edge.capture.thread import UNHEARD_NS
 from edge.core.outcome import Outcome
 from edge.core.part import Part
 
 SILENT_TRIGGERS = 2
 """A camera that delivered nothing for this many triggers in a row is called silent."""
 
-UNHEARD_NS = NS_PER_S
-"""A device that has sent nothing for this long, not even its own heartbeat, is gone."""
+BLIND_PARTS = 5
+"""After this many parts in a row without a frame the camera is closed and opened again: more than frames get lost."""
 
 UNDECIDED_IN_A_ROW = 5
 
@@ -29,7 +29,9 @@ class Health:
         self._alive, self._silent_ns = alive, silent_ns
         self._frame_ns = self._trigger_ns = 0
         self._frameless = 0  # triggers in a row for which no frame came
+        self._reopening = False  # the camera is being opened anew for it
         self._undecided = 0  # parts in a row
+        self._lost: dict[str, str] = {}  # device -> why
 
     def triggered(self, now: int) -> None:
         """Note a trigger."""
@@ -37,7 +39,22 @@ class Health:
 
     def framed(self, now: int) -> None:
         """Note a frame, with or without pixels."""
-        self._frame_ns, self._frameless = now, 0
+        self._frame_ns, self._frameless, self._reopening = now, 0, False
+
+    def lost(self, device: str, text: str) -> None:
+        """Note that a device is gone, and why."""
+        self._lost[device] = text
+
+    def back(self, device: str) -> None:
+        """Note that a device is there again; what it failed to deliver is no longer held against it."""
+        self._lost.pop(device, None)
+        self._frame_ns, self._frameless, self._reopening = self._trigger_ns, 0, False
+
+    def wants_reopening(self) -> bool:
+        """Say, once, that the camera should be opened anew: part after part gets no frame, and none says why."""
+        wanted = self._frameless >= BLIND_PARTS and not self._reopening and not self._lost
+        self._reopening = self._reopening or wanted
+        return wanted
 
     def concluded(self, part: Part) -> None:
         """Note a closed part."""
@@ -45,20 +62,29 @@ class Health:
             self._frameless += part.verdict.cause == "frame_missing"
             self._undecided = self._undecided + 1 if part.verdict.outcome is Outcome.NO_DECISION else 0
 
-    def unheard(self, now: int) -> str | None:
-        """Return which device has not shown that it is alive, or None."""
-        for name, heard_ns in self._alive.items():
+    def sees(self, now: int) -> bool:
+        """Say whether every device is there: else no parts may be sent."""
+        return not self._blind(now)
+
+    def alarms(self, now: int) -> dict[str, str]:
+        """Return what is wrong, by device."""
+        alarms = self._blind(now)
+        waiting = self._trigger_ns > self._frame_ns and now - self._trigger_ns > self._silent_ns
+        if waiting or self._frameless >= SILENT_TRIGGERS:
+            alarms.setdefault("camera", "the camera delivers nothing while parts are triggered")
+        return alarms
+
+    def _blind(self, now: int) -> dict[str, str]:
+        gone = {device: f"the {device} is gone: {text}" for device, text in self._lost.items()}
+        for device, heard_ns in self._alive.items():
             if now - heard_ns() > UNHEARD_NS:
-                return name
-        return None
+                gone.setdefault(device, f"the {device} shows no sign of life")
+        return gone
 
     def state(self, now: int) -> tuple[str, str]:
         """Return FAULT, WARNING or RUNNING, and why."""
-        if (device := self.unheard(now)) is not None:
-            return "FAULT", f"the {device} shows no sign of life"
-        waiting = self._trigger_ns > self._frame_ns and now - self._trigger_ns > self._silent_ns
-        if waiting or self._frameless >= SILENT_TRIGGERS:
-            return "FAULT", "the camera delivers nothing while parts are triggered"
+        for text in self.alarms(now).values():
+            return "FAULT", text
         if self._undecided >= UNDECIDED_IN_A_ROW:
             return "WARNING", "part after part ends without a decision; see the causes"
         return "RUNNING", ""

@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from edge import flight
 from edge.clock import now_ns
 from edge.core.outcome import Outcome
 from edge.core.part import Verdict
@@ -111,7 +112,9 @@ class InspectThread:
         while (job := self._work.get()) is not None:
             number, lease, deadline_ns, rules = job
             self._busy_since_ns = now_ns()
+            flight.begin("inspect", number)
             verdict = TOO_LATE if self._busy_since_ns >= deadline_ns else self._verdict(lease, rules)
+            flight.end("inspect")
             self._busy_since_ns = 0
             self._post(Inspected(number, lease, verdict))
 

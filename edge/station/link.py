@@ -6,6 +6,9 @@ import logging
 from collections.abc import Callable
 from typing import TypeVar
 
+import msgspec
+
+from edge import flight
 from edge.config import RecipeConfig
 from edge.core.ledger import PartLedger
 from edge.core.part import Part
@@ -41,6 +44,7 @@ class GatewayLink:
         self._counts: dict[int, int] = {}  # told before the trigger came
         self._uncounted: dict[int, Part] = {}  # closed before their count was told
         self._mode = "auto"
+        self._session = 0  # the last that was granted
 
     @property
     def has_session(self) -> bool:
@@ -98,8 +102,7 @@ class GatewayLink:
         closed = ledger.triggers - len(ledger)
         progress = Progress(ledger.triggers, self._reporter.frames, closed, open=len(ledger))
         if not self._publisher.tick(now, ready, progress):
-            _log.warning("The session ended: the gateway fell silent.")
-            self._forget()
+            self._ended("the gateway fell silent", now)
 
     def keep_count(self, message: wire.Counted) -> None:
         """Keep a count until its trigger comes."""
@@ -113,9 +116,11 @@ class GatewayLink:
 
     def renew(self, reason: str) -> None:
         """Ask for a new session, whose fence clears the stretch where identity is in doubt."""
-        _log.warning("Asking for a new session: %s.", reason)
+        had_one = self.has_session
         if self._publisher is not None:
             self._publisher.renew(reason)
+        if had_one:
+            self._ended(reason, self._clock())
         self._forget()
 
     def next_ns(self, latest_ns: int) -> int:
@@ -131,10 +136,13 @@ class GatewayLink:
         elif isinstance(message, wire.Executed):
             self._reporter.executed()
         elif isinstance(message, wire.Revoke):
-            _log.warning("The session ended: %s.", message.reason)
-            self._forget()
+            self._ended(message.reason, now)
         elif isinstance(message, wire.Grant):
-            _log.info("Session %d granted, fence %d.", message.session, message.fence)
+            text = f"Session {message.session} is granted, with fence {message.fence}."
+            _log.info("%s", text)
+            flight.mark("session", message.session)
+            self._session = message.session
+            self._reporter.note("session", text, now, **msgspec.structs.asdict(message))
             self._forget()
             self._places.track.fenced()
 
@@ -147,6 +155,7 @@ class GatewayLink:
         if not publisher.verdict(part):
             return False
         part.t3_ns = sending_ns
+        flight.mark("sent", part.number)
         return True
 
     def _tell_late(self, publisher: Publisher, message: wire.Counted) -> bool:
@@ -156,6 +165,12 @@ class GatewayLink:
         part.count = message.count
         self._tell(publisher, part)
         return True
+
+    def _ended(self, reason: str, now: int) -> None:
+        _log.warning("Session %d ended: %s.", self._session, reason)
+        flight.mark("session", 0)
+        self._reporter.note("session_ended", f"Session {self._session} ended: {reason}.", now, session=self._session)
+        self._forget()
 
     def _forget(self) -> None:
         self._counts.clear()

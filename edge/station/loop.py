@@ -7,17 +7,17 @@ a socket or another thread; time and the wait between turns are given to it.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable, Mapping
 from threading import Event
 
+from edge import flight
 from edge.capture.events import (
-    CaptureFault,
+    DeviceBack,
+    DeviceLost,
     EpochChanged,
     FrameArrived,
     FrameLost,
     FramesMissed,
-    TriggerFault,
     TriggersLost,
 )
 from edge.clock import NS_PER_MS, now_ns
@@ -25,12 +25,13 @@ from edge.config import RecipeConfig, StationConfig
 from edge.core.ledger import PartLedger
 from edge.core.match import Kind, Match, Matcher
 from edge.core.part import FrameInfo, Part, Trigger
-from edge.core.pool import FramePool, Lease, Purpose
+from edge.core.pool import FramePool, Lease
 from edge.core.rules import Rule
-from edge.errors import CameraError
+from edge.station.frames import Frames
+from edge.station.hang import HangWatch
 from edge.station.health import Health
 from edge.station.inspection import Inspected
-from edge.station.interfaces import Inbox, Inspection, Reports, StationEvent
+from edge.station.interfaces import Inbox, Inspection, Reports, StationEvent, Tape
 from edge.station.link import GatewayLink
 from edge.station.orders import Order
 from edge.station.places import Places
@@ -40,17 +41,6 @@ from edge.wire.publisher import Publisher
 _log = logging.getLogger(__name__)
 
 LONGEST_WAIT_NS = 50 * NS_PER_MS
-
-STALL_NS = 10 * LONGEST_WAIT_NS
-"""A wait that lasts this long was no wait: the process was stopped, or got no processor."""
-
-
-class DeviceFailed(CameraError):
-    """Camera or trigger source ended for good.  A station that cannot see must not look as if it did."""
-
-
-class EngineHung(RuntimeError):
-    """An inspection does not return.  It cannot be cancelled, so the process must end and be started again."""
 
 
 class Station:
@@ -67,6 +57,8 @@ class Station:
         rules: makes a recipe's rules, or raises ``ConfigError`` where the model cannot serve them.
         wait: waits until the monotonic time that it is given, or until something has happened.
         clock: gives monotonic nanoseconds.
+        reopen_camera: has the camera closed and opened again, for a reason in words; None where nothing can.
+        tape: records events, frames and parts, or None.
 
     Raises:
         ConfigError: the model cannot serve the recipe.
@@ -86,22 +78,21 @@ class Station:
         rules: Callable[[RecipeConfig], tuple[Rule, ...]],
         wait: Callable[[int], None],
         clock: Callable[[], int] = now_ns,
+        reopen_camera: Callable[[str], None] | None = None,
+        tape: Tape | None = None,
     ) -> None:
         limits, recipe = config.limits, config.recipe
-        self._limits = limits
-        self._ledger, self._matcher, self._pool = ledger, matcher, pool
+        self._ledger, self._matcher = ledger, matcher
         self._mailbox, self._inspect, self._reporter = mailbox, inspect, reporter
         self._rules, self._wait, self._clock = rules, wait, clock
+        self._reopen_camera, self._tape = reopen_camera, tape
         self._places = Places(config)
         self._link = GatewayLink(publisher, reporter, self._places, clock)
         self._health = Health(alive, int(config.camera.silent_ms * NS_PER_MS))
         self._recipes = Recipes(recipe.name, rules(recipe), int(limits.ceiling_ms * NS_PER_MS))
-        self._events: deque[StationEvent] = deque()  # taken and not yet handled: they outlive the fault of a device
-        self._frames: dict[FrameInfo, Lease | str] = {}  # frames that wait for a trigger: their slot, or why it is lost
-        self._inspecting: dict[Lease, Part] = {}
-        self._awake_ns = self._turned_ns = 0
+        self._frames = Frames(pool, tape)
+        self._hang = HangWatch(inspect, limits.hang_ms)
         self._stopping = False
-        self._hang_ns = int(limits.hang_ms * NS_PER_MS)
         self._hold_ns = int(limits.frame_timeout_ms * NS_PER_MS)
 
     def run(self, stop: Event, limit: int | None = None) -> None:
@@ -109,7 +100,6 @@ class Station:
 
         Raises:
             EngineHung: an inspection does not return.
-            DeviceFailed: camera or trigger source ended for good.
         """
         while not stop.is_set():
             self.turn()
@@ -119,22 +109,11 @@ class Station:
     def finish(self) -> None:
         """Close what is open, tell the gateway, and report it.  The threads that post events must have stopped."""
         self._stopping = True
-        now = self._clock()
-        self._events.extend(self._mailbox.take())
-        while self._events:
-            event = self._events.popleft()
-            if not isinstance(event, CaptureFault | TriggerFault):
-                self._take(event, now)
-        for part in self._ledger.drain("station_stopping", now):
+        self._take_all()
+        for part in self._ledger.drain("station_stopping", self._clock()):
             self._conclude(part)
-        for info in list(self._frames):
-            self._discard(info)
+        self._frames.discard_all()
         self._reporter.flush()
-
-    def abandon(self) -> None:
-        """Finish, and close the reports: the process ends with that.  As for ``finish``, nobody posts any more."""
-        self.finish()
-        self._reporter.close()
 
     def turn(self) -> None:
         """Wait until there is something to do, and do it."""
@@ -143,42 +122,52 @@ class Station:
 
     def work(self) -> None:
         """Take what happened, close what is due, say what is known.  Never waits."""
+        self._hang.turn(self._clock())
+        self._take_all()
         now = self._clock()
-        if now - self._turned_ns > STALL_NS:
-            self._awake_ns = now  # the whole process was held up: no engine can be blamed for that time
-        self._turned_ns = now
-        self._events.extend(self._mailbox.take())
-        while self._events:
-            self._take(self._events.popleft(), self._clock())
-        now = self._clock()
+        if self._tape is not None:
+            self._tape.turn(now)
         self._hear(now)
         self._close_due(now)
-        self._link.tick(now, self._health.unheard(now) is None, self._ledger)
-        self._reporter.tick(now, self.state(now))
+        self._link.tick(now, self._health.sees(now), self._ledger)
+        self._reporter.tick(now, self.state(now), self._health.alarms(now))
 
     def next_ns(self) -> int:
         """Return when ``work`` next has something to do by itself."""
-        due = self._link.next_ns(min(self._turned_ns + LONGEST_WAIT_NS, self._reporter.next_ns()))
+        due = self._link.next_ns(min(self._hang.turned_ns + LONGEST_WAIT_NS, self._reporter.next_ns()))
         deadline = self._ledger.next_deadline_ns(self._places.track.earliest_ns)
         return due if deadline is None else min(due, deadline)
 
-    def change_recipe(self, recipe: RecipeConfig) -> None:
-        """Judge parts triggered from now on by ``recipe``; those triggered before keep the one they had.
+    def change_recipe(self, recipe: RecipeConfig, now: int) -> None:
+        """Judge parts triggered from ``now`` on by ``recipe``; those triggered before keep the one they had.
 
         Raises:
             ConfigError: the model cannot serve it; nothing has changed.
         """
         rules = self._rules(recipe)
-        self._recipes.change(recipe.name, rules, self._clock())
+        self._recipes.change(recipe.name, rules, now)
         self._link.change_recipe(recipe)
-        _log.warning("Parts triggered from now on are judged by recipe %s, number %d.", recipe.name, recipe.number())
+        text = f"Parts triggered from now on are judged by recipe {recipe.name}, number {recipe.number()}."
+        _log.warning("%s", text)
+        self._reporter.note("recipe", text, now, recipe=recipe.model_dump(mode="json"))
 
     def state(self, now: int) -> tuple[str, str]:
         """Return the state (RUNNING, WARNING, FAULT, STARTING) and its reason in words."""
-        own = self._health.state(now)
-        return own if own[0] != "RUNNING" else self._link.state()
+        state = self._health.state(now)
+        if state[0] == "RUNNING":
+            state = self._link.state()
+        if state[0] == "RUNNING" and (trouble := self._reporter.trouble(now)):
+            state = "WARNING", trouble
+        return state
 
     # -- take -------------------------------------------------------------------------------------------------------
+
+    def _take_all(self) -> None:
+        for event in self._mailbox.take():
+            now = self._clock()
+            if self._tape is not None:
+                self._tape.event(now, event)
+            self._take(event, now)
 
     def _take(self, event: StationEvent, now: int) -> None:
         if isinstance(event, Trigger):
@@ -197,11 +186,15 @@ class Station:
         elif isinstance(event, EpochChanged):
             self._on_epoch(now)
         elif isinstance(event, Order):
-            event.carry_out(self.change_recipe, lambda: self.state(now))
-        elif isinstance(event, CaptureFault | TriggerFault):
-            raise DeviceFailed(event.text, "mend the device; the process ends, to be started again.")
+            event.carry_out(lambda recipe: self.change_recipe(recipe, now), lambda: self.state(now))
+        elif isinstance(event, DeviceLost):
+            self._health.lost(event.device, event.text)
+            self._reporter.note("device_lost", f"The {event.device} is lost: {event.text}", now, device=event.device)
+        elif isinstance(event, DeviceBack):
+            self._on_back(event.device, now)
 
     def _on_trigger(self, trigger: Trigger, now: int) -> None:
+        flight.mark("trigger", trigger.number)
         self._health.triggered(now)
         trigger = self._places.at_edge(trigger)
         number, count, misplaced = trigger.number, trigger.count, self._places.is_misplaced(trigger.count)
@@ -227,14 +220,13 @@ class Station:
             self._on_match(match, now)
 
     def _on_frame(self, info: FrameInfo, held: Lease | str, now: int) -> None:
+        flight.mark("frame", info.counter)
         self._health.framed(now)
         self._reporter.frames += 1
-        if info in self._frames:  # the same frame twice
+        if self._frames.hold(info, held):
+            self._on_match(self._matcher.frame(info), now)
+        else:
             self._reporter.lost("repeated")
-            self._give_back(held)
-            return
-        self._frames[info] = held
-        self._on_match(self._matcher.frame(info), now)
 
     def _on_match(self, match: Match, now: int) -> None:
         if match.kind is Kind.HELD:
@@ -247,38 +239,37 @@ class Station:
         cause = "frame_ambiguous" if match.kind is Kind.AMBIGUOUS else "not_synchronised"
         for number in match.parts:
             self._fail(number, cause, now)
-        self._discard(match.info)
+        self._frames.discard(match.info)
 
     def _inspect_frame(self, number: int, info: FrameInfo, now: int) -> None:
+        flight.mark("matched", number)
         if self._places.source == "camera" and self._ledger.get(number) is not None:
             self._locate(number, self._places.of_frame(info), now)
             if self._ledger.get(number) is None:  # its own frame has closed it: that one is not late
-                self._discard(info)
+                self._frames.discard(info)
                 return
-        held = self._frames.pop(info)
+        held = self._frames.take(info)
         part = self._ledger.attach(number, info)
         if isinstance(held, str):
             self._fail(number, held, now)
         elif self._stopping or part is None:  # nobody would take the result any more
-            self._pool.release(held)
-        elif not self._pool.hand_over(held, Purpose.INSPECTION):
-            self._pool.release(held)
+            self._frames.give_back(held)
+        elif not self._frames.inspect(held, part):
             self._fail(number, "pool_exhausted", now)
+            self._frames.give_back(held)
         else:
             due = None if part.commit_count is None else self._places.track.earliest_ns(part.commit_count)
             deadline = part.deadline_ns if due is None else min(due, part.deadline_ns)
-            self._inspecting[held] = part
             self._inspect.submit(number, held, deadline, self._recipes.at(part.trigger.t0_ns).rules)
 
     def _on_inspected(self, event: Inspected, now: int) -> None:
-        self._pool.release(event.lease)
-        inspected, present = self._inspecting.pop(event.lease, None), self._ledger.get(event.number)
+        flight.mark("verdict", event.number)
+        inspected, present = self._frames.inspected(event.lease), self._ledger.get(event.number)
         if present is not None and present is not inspected:  # a namesake, of a counter that began anew
             self._ledger.late += 1
-            return
-        part = self._ledger.close(event.number, event.verdict, now, self._places.track.at_most(now))
-        if part is not None:
+        elif part := self._ledger.close(event.number, event.verdict, now, self._places.track.at_most(now)):
             self._conclude(part)
+        self._frames.give_back(event.lease)
 
     # -- close ------------------------------------------------------------------------------------------------------
 
@@ -288,9 +279,10 @@ class Station:
                 self._conclude(part)
         for info in self._matcher.expire(now - self._hold_ns):
             self._reporter.lost("without_trigger")
-            self._discard(info)
-        if self._inspect.hung(now - self._hang_ns) and now - self._awake_ns > self._hang_ns:
-            raise EngineHung(f"An inspection has not returned for {self._limits.hang_ms:g} ms.")
+            self._frames.discard(info)
+        if self._reopen_camera is not None and self._health.wants_reopening():
+            self._reopen_camera("The camera delivers nothing while parts are triggered.")
+        self._hang.check(now)
 
     def _close_new(self, parts: list[Part], trigger: Trigger | None, now: int) -> None:
         """Conclude parts that ``trigger`` closed: its own, those of lost triggers, or those before a jump."""
@@ -309,16 +301,12 @@ class Station:
 
     def _conclude(self, part: Part) -> None:
         """Send what a part came to.  Every part comes here once."""
+        flight.mark("concluded", part.number)
         self._matcher.forget(part.number)
         self._health.concluded(part)
         self._link.conclude(part)
-
-    def _discard(self, info: FrameInfo) -> None:
-        self._give_back(self._frames.pop(info))
-
-    def _give_back(self, held: Lease | str) -> None:
-        if not isinstance(held, str):
-            self._pool.release(held)
+        if self._tape is not None:
+            self._tape.concluded(part)
 
     # -- places -----------------------------------------------------------------------------------------------------
 
@@ -344,6 +332,13 @@ class Station:
             self._conclude(closed)
         else:
             self._link.announce(part)
+
+    def _on_back(self, device: str, now: int) -> None:
+        """Go on with a device that was lost: what its counters now mean is learnt anew, behind a fence."""
+        self._health.back(device)
+        self._reporter.reconnects[device] += 1
+        self._reporter.note("reconnect", f"The {device} is back.", now, device=device)
+        self._renew(f"the {device} was away")
 
     def _on_epoch(self, now: int) -> None:
         for part in self._ledger.drain("not_synchronised", now):  # their counts mean nothing any more

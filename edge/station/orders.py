@@ -5,12 +5,14 @@ What waits for a disk is done in the control thread; the signal thread gets an o
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from edge.config import RecipeConfig, RecipeFile, load
 from edge.errors import ConfigError, EdgeError
+from edge.record.trace import answer_trace
 from edge.wire.control import Command
 
 
@@ -24,6 +26,10 @@ class Order:
     command: Command
     recipe: RecipeConfig | None = None
     keep: Callable[[RecipeConfig], bool] = lambda _: False
+    act: Callable[[bool], str] | None = None
+    """Does it instead, told whether the command still stands, and returns the answer."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+    """What else the answer holds."""
 
     def carry_out(self, change: Callable[[RecipeConfig], None], state: Callable[[], tuple[str, str]]) -> None:
         """Do it, in the signal thread, and answer.
@@ -32,10 +38,14 @@ class Order:
             change: changes the recipe, or raises ``ConfigError``.
             state: says how the station is, and why.
         """
-        if not self.command.take():
+        stands = self.command.take()
+        if self.act is not None:
+            self.command.answer(True, self.act(stands), **self.details)
+            return
+        if not stands:
             return
         if self.recipe is None:
-            self.command.answer(True, " ".join(state()).strip())
+            self.command.answer(True, " ".join(state()).strip(), **self.details)
             return
         try:
             change(self.recipe)
@@ -48,18 +58,31 @@ class Order:
 
 
 def receiver(
-    post: Callable[[Order], None], keep: Callable[[RecipeConfig], bool] = lambda _: False
+    post: Callable[[Order], None],
+    keep: Callable[[RecipeConfig], bool] = lambda _: False,
+    record: Callable[[Command], None] | None = None,
+    details: Callable[[], dict[str, Any]] = dict,
 ) -> Callable[[Command], None]:
     """Return what takes commands in the control thread and posts what the signal thread has to do.
 
-    ``recipe`` with the argument ``path``: a TOML file with a ``[recipe]``.  ``status``: nothing else.  For ``keep``
-    see ``Order``.
+    ``recipe`` with the argument ``path``: a TOML file with a ``[recipe]``.  ``status``, ``trace``: nothing else.  For
+    ``record`` see ``edge.station.tape``.
+
+    Args:
+        post: takes orders for the signal thread.
+        keep: as for ``Order``.
+        record: takes the command of that name.
+        details: what ``status`` answers besides.
     """
 
     def receive(command: Command) -> None:
         path = command.arguments.get("path")
         if command.name == "status":
-            post(Order(command))
+            post(Order(command, details=details()))
+        elif command.name == "record" and record is not None:
+            record(command)
+        elif command.name == "trace":
+            answer_trace(command)
         elif command.name == "recipe" and isinstance(path, str):
             try:
                 recipe = load(Path(path), RecipeFile).recipe
@@ -68,6 +91,7 @@ def receiver(
                 return
             post(Order(command, recipe, keep))
         else:
-            command.answer(False, f"A station knows no command {command.name!r} with these arguments: recipe, status.")
+            known = "recipe, record, status, trace"
+            command.answer(False, f"A station knows no command {command.name!r} with these arguments: {known}.")
 
     return receive

@@ -1,21 +1,24 @@
-"""What the station says of itself: one telemetry record a part, its counters once a second, outcomes to a file."""
+"""What the station says of itself: one record a part, its counters once a second; published, and journaled."""
 
 from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import zmq
 
-from edge import __version__
-from edge.clock import NS_PER_S, wall_iso
+from edge import __version__, flight
+from edge.clock import NS_PER_S, now_ns, wall_iso
 from edge.config import StationConfig
 from edge.core.ledger import PartLedger
 from edge.core.outcome import CAUSES, Disposition
 from edge.core.part import Part
 from edge.core.pool import FramePool
+from edge.record.journal import Journal
 from edge.record.outcomes import OutcomeWriter
+from edge.station.diary import Diary
 from edge.wire import messages as wire
 from edge.wire.publisher import Publisher
 from edge.wire.sockets import Context, bind
@@ -45,6 +48,10 @@ class Reporter:
         deadline_ms: the effective deadline.
         outcomes: where part records are written, or None.
         context: for the telemetry socket.
+        journal: where all of it is recorded, or None.
+
+    Attributes:
+        frames, reconnects: see ``Reports``.
 
     Raises:
         PortBusy: the telemetry endpoint is taken.
@@ -60,20 +67,34 @@ class Reporter:
         deadline_ms: float,
         outcomes: OutcomeWriter | None,
         context: Context,
+        journal: Journal | None = None,
     ) -> None:
         self._config, self._identity = config, identity
         self._ledger, self._pool, self._publisher = ledger, pool, publisher
         self._deadline_ms, self._outcomes = deadline_ms, outcomes
-        self._socket = bind(context, zmq.PUB, config.telemetry.endpoint)
+        self._socket = bind(context, zmq.PUB, config.telemetry.endpoint, ipc_mode=int(config.security.ipc_mode, 8))
         self._waiting: dict[tuple[int, int], Part] = {}  # (session, number) -> sent, not acknowledged
         self._dispositions: Counter[str] = Counter({d.value: 0 for d in Disposition})
         self._lost: Counter[str] = Counter()
         self._acknowledged = 0
         self.frames = 0
+        self.reconnects: Counter[str] = Counter()
         self._recipe = config.recipe.name
         self._status_ns = 0
         self._state = ("", "")
+        self._alarms: dict[str, str] = {}
         self._started = wall_iso()
+        self._diary = Diary(journal)
+        self.note(
+            "started",
+            f"Station {config.name} starts.",
+            now_ns(),
+            version=__version__,
+            model=identity.model,
+            engine=identity.engine,
+            precision=identity.precision,
+            config=config.model_dump(mode="json"),
+        )
 
     def close(self) -> None:
         """Close socket and file."""
@@ -109,7 +130,15 @@ class Reporter:
         """Note the recipe by which parts are judged from now on."""
         self._recipe = name
 
-    def tick(self, now: int, state: tuple[str, str]) -> None:
+    def note(self, kind: str, text: str, now: int, **data: object) -> None:
+        """Record that something happened."""
+        self._diary.note(kind, text, now, **data)
+
+    def trouble(self, now: int) -> str:
+        """Return what is wrong with the journal, or ""."""
+        return self._diary.status(now).problem
+
+    def tick(self, now: int, state: tuple[str, str], alarms: Mapping[str, str]) -> None:
         """Publish what is due: records whose acknowledgement did not come, and the status."""
         for key, part in list(self._waiting.items()):
             since_ns = part.t2_ns if part.t3_ns is None else part.t3_ns  # closed, and its count not yet told
@@ -117,11 +146,23 @@ class Reporter:
                 break  # in order of closing
             del self._waiting[key]
             self._record(part, key[0], "", None)
+        trouble = self.trouble(now)
+        self._alarms = {**alarms, "journal": trouble} if trouble else dict(alarms)
+        self._diary.alarms(self._alarms, now)
         if state != self._state:
-            _log.info("%s", " ".join(state).strip())
-        if now >= self._status_ns or state != self._state:
-            self._status_ns, self._state = now + NS_PER_S, state
-            self._send(b"station", wire.encode(self._status()))
+            self._changed(state, now)
+        elif now < self._status_ns:
+            return
+        self._status_ns = now + NS_PER_S
+        self._publish(now)
+
+    def _changed(self, state: tuple[str, str], now: int) -> None:
+        text = " ".join(state).strip()
+        _log.info("%s", text)
+        self.note("state", text, now, state=state[0], reason=state[1])
+        if state[0] == "FAULT" and self._state[0] != "FAULT":
+            flight.request(text)
+        self._state = state
 
     def next_ns(self) -> int:
         """Return when ``tick`` next has something to do."""
@@ -132,7 +173,9 @@ class Reporter:
         for (session, _), part in self._waiting.items():
             self._record(part, session, "", None)
         self._waiting.clear()
-        self._send(b"station", wire.encode(self._status()))
+        now = now_ns()
+        self._publish(now)
+        self._diary.counts(self._status(now), now)
 
     def _record(self, part: Part, session: int, disposition: str, t4_ns: int | None) -> None:
         verdict, frame = part.verdict, part.frame
@@ -161,12 +204,19 @@ class Reporter:
             wall=wall_iso(),
             session=session,
         )
+        self._diary.part(record)
         data = wire.encode(record)
         self._send(b"part", data)
         if self._outcomes is not None:
             self._outcomes.write(data)
 
-    def _status(self) -> wire.StationStatus:
+    def _publish(self, now: int) -> None:
+        status = self._status(now)
+        self._send(b"station", wire.encode(status))
+        if self._diary.counts_due(now):
+            self._diary.counts(status, now)
+
+    def _status(self, now: int) -> wire.StationStatus:
         ledger, publisher = self._ledger, self._publisher
         state, reason = self._state
         return wire.StationStatus(
@@ -197,9 +247,9 @@ class Reporter:
             precision=self._identity.precision,
             version=__version__,
             started_wall=self._started,
-            alarms={},
-            journal=wire.JournalStatus(),
-            reconnects={},
+            alarms=self._alarms,
+            journal=self._diary.status(now),
+            reconnects=dict(self.reconnects),
         )
 
     def _send(self, topic: bytes, data: bytes) -> None:
