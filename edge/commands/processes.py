@@ -1,4 +1,4 @@
-"""The four processes of a line, started and stopped from one place: for the demo and for tests of the whole."""
+"""The processes of a line, started and stopped from one place: for the demo and for tests of the whole."""
 
 from __future__ import annotations
 
@@ -29,10 +29,12 @@ endpoint = "{folder}/trigger"
 [model]
 package = "{package}"
 [gateway]
-endpoint = "{folder}/gateway"
+endpoint = "{folder}/{link}"
 [control]
 path = "{path}/station.control"
 record = "{path}/station-commands.jsonl"
+[journal]
+folder = "{path}/station-journal"
 [telemetry]
 endpoint = "{folder}/telemetry"
 [line]
@@ -49,6 +51,8 @@ port = {port}
 [control]
 path = "{path}/gateway.control"
 record = "{path}/gateway-commands.jsonl"
+[journal]
+folder = "{path}/gateway-journal"
 [telemetry]
 endpoint = "{folder}/gateway-telemetry"
 [line]
@@ -69,6 +73,7 @@ class Line:
         line: the body of the ``[line]`` sections, TOML; empty for the defaults.
         frame: (width, height, colour) of the plant's frames.
         plc: more of the ``[plc]`` section of the gateway, and sections behind it, TOML.
+        link: the socket in the folder at which the station looks for the gateway.
 
     Use it as a context manager: leaving it ends every process and removes the folder.
     """
@@ -80,10 +85,12 @@ class Line:
         line: str = "",
         frame: tuple[int, int, str] = (640, 512, "mono8"),
         plc: str = "",
+        link: str = "gateway",
     ) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="edge-")
         self.folder = Path(self._temporary.name)
         self._package, self._recipe, self._line, self._frame, self._plc = package, recipe, line, frame, plc
+        self._link = link
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.modbus_port = 0
 
@@ -101,13 +108,14 @@ class Line:
         """Return the address of one of the line's sockets."""
         return f"ipc://{self.folder}/{name}"
 
-    def start(self, name: str, *command: str, program: Sequence[str] | None = None) -> None:
+    def start(self, name: str, *command: str, program: Sequence[str] | None = None, inside: Sequence[str] = ()) -> None:
         """Start ``edge COMMAND`` as process ``name``; its stderr goes to a log in the folder.
 
         Args:
             name: under which it is known here.
             command: the command of `edge` and its arguments.
             program: Python arguments that stand in for ``-m edge``.
+            inside: a command that runs the rest, as ``ip netns exec NAME``.
 
         A process that had this name before must have ended.
         """
@@ -115,7 +123,7 @@ class Line:
             before.wait()
         with (self.folder / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
-                [sys.executable, *(program or ("-m", "edge")), *command],
+                [*inside, sys.executable, *(program or ("-m", "edge")), *command],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=log,
@@ -153,6 +161,7 @@ class Line:
             "recipe": self._recipe,
             "port": self.modbus_port,
             "plc": self._plc,
+            "link": self._link,
         }
         (self.folder / "station.toml").write_text(_STATION.format(**values))
         (self.folder / "gateway.toml").write_text(_GATEWAY.format(**values))
@@ -161,11 +170,16 @@ class Line:
         """Start the gateway on its configuration."""
         self.start("gateway", "gateway", str(self.folder / "gateway.toml"), program=program)
 
-    def start_station(self, *options: str, program: Sequence[str] | None = None) -> None:
+    def start_station(self, *options: str, program: Sequence[str] | None = None, inside: Sequence[str] = ()) -> None:
         """Start the station on its configuration; it appends its outcomes to ``outcomes.jsonl``."""
         outcomes = str(self.folder / "outcomes.jsonl")
         config = str(self.folder / "station.toml")
-        self.start("station", "run", config, "--outcomes", outcomes, *options, program=program)
+        self.start("station", "run", config, "--outcomes", outcomes, *options, program=program, inside=inside)
+
+    def start_monitor(self, port: int) -> None:
+        """Start the monitor of both, on a port of this host."""
+        files = ("--station", str(self.folder / "station.toml"), "--gateway", str(self.folder / "gateway.toml"))
+        self.start("monitor", "monitor", *files, "--port", str(port))
 
     def running(self, name: str) -> bool:
         """True while process ``name`` has not ended."""

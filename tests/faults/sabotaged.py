@@ -1,72 +1,53 @@
-"""Processes with one protection taken out, for tests that must turn red.  Production code has no switch for this.
+"""Processes with a protection taken out, or with an engine that can be made to fail, for tests.
 
-Usage: python sabotaged.py NAME [the arguments of the command that it stands for]
+Usage: python sabotaged.py NAME[,NAME..] [the arguments of the command that it stands for]
 """
 
 from __future__ import annotations
 
-import functools
 import sys
-from collections.abc import Callable
+import threading
+import time
+from pathlib import Path
+from typing import Any
 
-from edge.core.match import Kind, Match, Matcher
-from edge.core.part import FrameInfo
-from edge.core.register import Register
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-
-class NoFence(Register):
-    """A register whose session covers what is already on the belt."""
-
-    def fence(self, count: int) -> int:
-        """Return a fence behind every part."""
-        return (count - 10 * self._g.gate) % (1 << 32)
+from tests.faults.matrix import protections, protections_line, protections_station
+from tests.faults.matrix.protections import FAULTY_ENGINE
 
 
-class InOrder(Matcher):
-    """A matcher that takes each frame for the oldest part that waits for one."""
+def faulty_engine() -> None:
+    """A station whose engine fails as the file ``engine.fault`` beside its configuration says."""
+    import numpy as np
 
-    def _find(self, info: FrameInfo) -> Match:
-        if not self._waiting:
-            return self._hold_or_stray(info)
-        return Match(Kind.MATCHED, info, (next(iter(self._waiting)),))
+    from edge.engine.base import Engine
+    from edge.errors import EngineError
 
+    path = Path(sys.argv[2]).parent / "engine.fault"  # of: run CONFIG
+    run = Engine.run
 
-def no_fence() -> None:
-    """A gateway without a fence."""
-    from edge.gateway import run
+    def failing(self: Engine, image: Any) -> Any:
+        how, _, seconds = path.read_text().partition(" ") if path.exists() else ("", "", "")
+        if how == "hang":
+            threading.Event().wait()
+        if how == "raise":
+            raise EngineError("The device is gone.", "for a test there is none.")
+        if how == "slow":
+            time.sleep(float(seconds))
+        found = run(self, image)
+        return np.full_like(found, np.nan) if how == "nan" else found
 
-    run.Register = NoFence  # type: ignore[misc]
-
-
-def by_order() -> None:
-    """A station that matches frames by order alone."""
-    from edge.station import build
-
-    build.Matcher = InOrder  # type: ignore[misc]
-
-
-def default_pass() -> None:
-    """A PLC that opens the gate for every part, with a permit or without."""
-    from edge.simulate import cli
-    from edge.simulate.plant import Plant
-    from edge.simulate.plc import PlcProgram
-    from edge.simulate.plc_io import Inputs, Outputs
-
-    class DefaultPass(PlcProgram):
-        """Leaves the gate open."""
-
-        def scan(self, now_ns: int, inputs: Inputs) -> Outputs:
-            """Run the program, then open the gate whatever it said."""
-            return Outputs(True, super().scan(now_ns, inputs).infeed_open)
-
-    cli.Plant = functools.partial(Plant, program_factory=DefaultPass)  # type: ignore[assignment]
+    protections.put(Engine, "run", failing)
 
 
-SABOTAGES: dict[str, Callable[[], None]] = {f.__name__: f for f in (no_fence, by_order, default_pass)}
+PROTECTIONS = (*protections.PROTECTIONS, *protections_station.PROTECTIONS, *protections_line.PROTECTIONS)
+SABOTAGES = {FAULTY_ENGINE: faulty_engine, **{p.name: p.take_out for p in PROTECTIONS}}
 
 
 if __name__ == "__main__":
-    SABOTAGES[sys.argv.pop(1)]()
+    for name in sys.argv.pop(1).split(","):
+        SABOTAGES[name]()
     from edge.cli import main
 
     main()
