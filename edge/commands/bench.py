@@ -26,7 +26,7 @@ from edge.engine.select import PREFERENCE, Choice, choose
 from edge.errors import EdgeError, EngineError, ModelError
 from edge.model.package import MODEL_FILE, ModelPackage, load_package
 from edge.record import qualified
-from edge.station.loop import EngineHung
+from edge.station.hang import EngineHung
 
 PARTS = 2000
 ENGINE_PARTS = 2000

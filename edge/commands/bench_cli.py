@@ -45,11 +45,11 @@ def plc_command(
     as_json: Json = False,
 ) -> None:
     """Measure what a PLC that is down, slow or refusing adds to the time of a verdict.  Exits 1 where it is 1 ms."""
-    from edge.commands import bench, bench_plc, bench_plc_effects
+    from edge.commands import bench, bench_effects, bench_plc
 
     chosen = config.load(path, config.StationConfig) if path else bench.default_config()
     report = bench_plc.measure(chosen, blocks, parts)
-    print(json.dumps(report.as_dict(), indent=1) if as_json else bench_plc_effects.render(report))
+    print(json.dumps(report.as_dict(), indent=1) if as_json else bench_effects.render(report))
     if not report.holds:
         raise typer.Exit(1)
 
@@ -64,5 +64,38 @@ def bench_gateway_command(
 
     report = bench_gateway.measure(parts)
     print(json.dumps(report.as_dict(), indent=1) if as_json else bench_gateway.render(report))
+    if not report.holds:
+        raise typer.Exit(1)
+
+
+@app.command("journal")
+def journal_command(
+    path: Annotated[Path | None, typer.Option("--config", help="A station's configuration.")] = None,
+    blocks: Annotated[int, typer.Option(min=2, help="Blocks of each fault.")] = 6,
+    parts: Annotated[int, typer.Option(min=10, help="Parts of each block.")] = 250,
+    as_json: Json = False,
+) -> None:
+    """Measure what a full or stalled journal, or a hung monitor, adds to a verdict.  Exits 1 where it is 1 ms."""
+    from edge.commands import bench, bench_effects, bench_journal
+
+    chosen = config.load(path, config.StationConfig) if path else bench.default_config()
+    report = bench_journal.measure(chosen, blocks, parts)
+    print(json.dumps(report.as_dict(), indent=1) if as_json else bench_effects.render(report))
+    if not report.holds:
+        raise typer.Exit(1)
+
+
+@app.command("handover")
+def handover_command(
+    path: Annotated[Path | None, typer.Option("--config", help="A station's configuration.")] = None,
+    messages: Annotated[int, typer.Option(min=100, help="On each way.")] = 4000,
+    as_json: Json = False,
+) -> None:
+    """Measure the way of a verdict to the gateway, over TCP with CURVE, beside bare sockets.  Exits 1 on a miss."""
+    from edge.commands import bench, bench_handover
+
+    chosen = config.load(path, config.StationConfig) if path else bench.default_config()
+    report = bench_handover.measure(chosen, messages)
+    print(json.dumps(report.as_dict(), indent=1) if as_json else bench_handover.render(report))
     if not report.holds:
         raise typer.Exit(1)

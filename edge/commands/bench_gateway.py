@@ -102,7 +102,7 @@ def measure(parts: int = PARTS) -> GatewayMemory:
         reconciles=line.register.reconciles(),
         dispositions=dict(counts.dispositions),
         rejected=dict(counts.rejected),
-        sessions=line.gateway.sessions_granted,
+        sessions=line.gateway.sessions.granted,
     )
 
 

@@ -19,7 +19,7 @@ from edge.gateway.geometry import geometry
 from edge.gateway.plc import signals
 from edge.gateway.plc.base import PlcDriver
 from edge.gateway.run import assemble
-from edge.gateway.server import new_session
+from edge.gateway.sessions import new_session
 from edge.wire import messages as wire
 
 PERIOD_MS = 100
@@ -79,6 +79,7 @@ class Network:
     def __init__(self) -> None:
         self.to_gateway: deque[list[bytes]] = deque()
         self.to_station: deque[bytes] = deque()
+        self.strangers = 0
 
     def wait(self, most_ms: int) -> None:
         """Return at once: the clock moves by itself."""
@@ -90,6 +91,10 @@ class Network:
     def send(self, identity: bytes, data: bytes) -> bool:  # noqa: ARG002 (there is one station at a time)
         """Keep a message for the station."""
         self.to_station.append(data)
+        return True
+
+    def admits(self, _sender: bytes, _station: str, _lane: int, /) -> bool:
+        """There are no strangers here."""
         return True
 
     def publish(self, topic: bytes, data: bytes) -> None:

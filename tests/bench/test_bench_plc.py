@@ -8,14 +8,14 @@ import sys
 from math import gamma, pi, sqrt
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edge import config as cfg
-from edge.commands import bench_plc, bench_plc_rig
-from edge.commands.bench_plc_effects import (
-    FAULTS,
+from edge.commands import bench_blocks, bench_plc_rig
+from edge.commands.bench_effects import (
     T_95,
     TARGET_MS,
     Block,
@@ -23,8 +23,11 @@ from edge.commands.bench_plc_effects import (
     render,
     schedule,
     summarise,
+    until_t3,
+    until_t4,
     upper_bound,
 )
+from edge.commands.bench_plc import FAULTS
 from edge.commands.bench_plc_rig import Condition, Rig
 from edge.commands.check import check
 from edge.config import PlcConfig
@@ -95,7 +98,7 @@ def test_a_bound_is_above_the_mean_and_moves_with_it(values: list[float], more: 
 
 @pytest.mark.parametrize("blocks", [2, 6])
 def test_every_fault_has_its_blocks_between_healthy_ones(blocks: int) -> None:
-    plan = schedule(blocks)
+    plan = schedule(HEALTHY, FAULTS, blocks)
     assert plan[0::2] == [HEALTHY] * (len(FAULTS) * blocks + 1)
     assert all(plan.count(fault) == blocks for fault in FAULTS)
     assert len(plan) == 2 * len(FAULTS) * blocks + 1
@@ -113,23 +116,30 @@ def test_blocks_are_told_apart_by_t0() -> None:
         record(35, 1, None, "station_stopping"),
         record(40, 1, 1),  # after the last one
     ]
-    first, second = summarise(records, [HEALTHY, DOWN], [10 * MS, 20 * MS, 40 * MS])
+    first, second = summarise(records, [HEALTHY, DOWN], [10 * MS, 20 * MS, 40 * MS], until_t3)
     assert first == Block(HEALTHY, 2, 7.0, 0.5)
     assert (second.condition, second.parts, second.permitted) == (DOWN, 2, 0.0)
     assert second.p99_ms == pytest.approx(9 + 0.99 * 292)
 
 
+def test_a_verdict_without_an_acknowledgement_ends_where_it_was_sent_or_ready() -> None:
+    sent, ready = record(10, 6, 7), record(10, 6, None)
+    assert [until_t3(sent), until_t3(ready)] == [17 * MS, 16 * MS]
+    assert [until_t4(sent), until_t4(ready)] == [17 * MS, 16 * MS]
+    assert until_t4(msgspec.structs.replace(sent, t4_ns=18 * MS)) == 18 * MS
+
+
 def test_a_block_without_parts_is_refused() -> None:
-    with pytest.raises(EngineError, match="PLC slow"):
-        summarise([record(10, 1, 1)], [HEALTHY, SLOW], [0, 20 * MS, 30 * MS])
+    with pytest.raises(EngineError, match="block slow"):
+        summarise([record(10, 1, 1)], [HEALTHY, SLOW], [0, 20 * MS, 30 * MS], until_t3)
 
 
 def test_a_fault_is_compared_with_the_healthy_blocks_on_either_side() -> None:
-    plan = schedule(2)
+    plan = schedule(HEALTHY, FAULTS, 2)
     p99 = {HEALTHY: 6.0, DOWN: 6.5, SLOW: 7.5}
     blocks = [Block(c, 100, p99.get(c, 6.0), 1.0 if c in (HEALTHY, SLOW) else 0.0) for c in plan]
     blocks[0] = Block(HEALTHY, 100, 7.0, 1.0)  # beside the first block with the PLC down
-    report = evaluate(blocks)
+    report = evaluate("T0 to T3", HEALTHY, FAULTS, blocks)
     by_name = {effect.fault: effect for effect in report.effects}
     assert by_name[DOWN].differences_ms == [0.0, 0.5]
     assert by_name[DOWN].mean_ms == 0.25
@@ -149,19 +159,19 @@ def test_a_fault_is_compared_with_the_healthy_blocks_on_either_side() -> None:
 
 
 def test_the_line_of_the_bench_can_hold(tmp_path: Path) -> None:
-    made, path = bench_plc.gateway_config(tmp_path, 502), tmp_path / "gateway.toml"
-    path.write_text(bench_plc._toml(made.model_dump(exclude_defaults=True)))
+    made, path = bench_blocks.gateway_config(tmp_path, 502), tmp_path / "gateway.toml"
+    path.write_text(bench_blocks.toml(made.model_dump(exclude_defaults=True)))
     loaded = cfg.load(path, cfg.GatewayConfig)
     assert loaded == made
     check(path).refuse()
-    settings = bench_plc.plc_settings(loaded)
+    settings = bench_blocks.plc_settings(loaded)
     assert settings.commit_counts > 0
     assert settings.watchdog_ms == loaded.plc.stale_ms
 
 
 @pytest.fixture
 def rig() -> Rig:
-    made = Rig(bench_plc.plc_settings(cfg.GatewayConfig(line=bench_plc.LINE)), 40.0, 10.0)
+    made = Rig(bench_blocks.plc_settings(cfg.GatewayConfig(line=bench_blocks.LINE)), 40.0, 10.0)
     made.start(bench_plc_rig.now_ns() - 200 * MS)
     return made
 
