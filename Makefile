@@ -52,6 +52,9 @@ prove: $(RUNTIME) ## the verdict contract over 1,900,000 simulated parts under e
 	for seed in 2 3 4 5; do $(BIN)/edge simulate line --parts 200000 --faults all --seed $$seed --json || exit 1; done
 	$(BIN)/edge simulate line --parts 100000 --faults none --seed 1 --json
 
+soak: $(DEV) ## 110,000 parts through real processes, a random fault every 3 seconds, 15 minutes
+	$(BIN)/edge soak --parts 110000 --rate 150 --fault-every 3 --seed 1 --json
+
 mutation: $(MUTATION) ## plant bugs in the core and count those that no test finds, 15 minutes
 	EDGE_EXAMPLES=0.15 $(BIN)/python -m mutmut run --max-children 2
 	$(BIN)/python tests/mutation/score.py
@@ -68,4 +71,4 @@ lock: $(DEV) ## resolve the requirements anew, for every supported Python and ma
 clean: ## remove what these commands made
 	rm -rf .venv mutants .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
 
-.PHONY: help demo test test-process test-train prove mutation lint lock clean
+.PHONY: help demo test test-process test-train prove soak mutation lint lock clean

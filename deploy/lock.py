@@ -15,9 +15,9 @@ ACCELERATOR = ("nvidia-", "cuda-", "triton")
 """Not locked: they come with PyTorch's wheel for the machine at hand, and a wheel without CUDA needs none."""
 
 FILES = {
-    "runtime": ["cpu", "plc"],
-    "dev": ["cpu", "plc", "model", "dev"],
-    "train": ["cpu", "plc", "model", "dev", "train"],
+    "runtime": ["cpu"],
+    "dev": ["cpu", "model", "parquet", "dev"],
+    "train": ["cpu", "model", "parquet", "dev", "train"],
 }
 
 

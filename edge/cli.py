@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import signal
 import sys
 from pathlib import Path
-from threading import Event, Timer
 from typing import Annotated
 
 import typer
@@ -16,6 +13,10 @@ import typer
 from edge import __version__, config, logs
 from edge.commands.bench_cli import app as bench_app
 from edge.commands.control import app as control_app
+from edge.commands.journal_cli import app as journal_app
+from edge.commands.keys_cli import app as keys_app
+from edge.commands.record_cli import record_command, replay_command
+from edge.commands.soak_cli import soak_command
 from edge.errors import EdgeError
 from edge.model.cli import app as model_app
 from edge.monitor.cli import monitor_command
@@ -30,27 +31,15 @@ app.add_typer(model_app, name="model", help="Prepare, show and verify model pack
 app.add_typer(simulate_app, name="simulate", help="The simulated plant, which also judges where every part went.")
 app.add_typer(bench_app, name="bench")
 app.add_typer(control_app, name="control")
+app.add_typer(keys_app, name="keys")
+app.add_typer(journal_app, name="journal")
 app.command("monitor")(monitor_command)
+app.command("soak")(soak_command)
+app.command("record")(record_command)
+app.command("replay")(replay_command)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
-EXIT_HUNG = 70
-FAREWELL_S = 10.0  # for all threads to stop, and for what is known to be recorded; joining the hung one takes 4 s
 EXIT_NOT_RECONCILED = 20
-
-
-def stop_on_signals() -> Event:
-    """Return an event that SIGTERM and SIGINT set."""
-    stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    return stop
-
-
-def end_within(seconds: float) -> None:
-    """End the process as hung after ``seconds``, unless it has ended by then."""
-    timer = Timer(seconds, os._exit, (EXIT_HUNG,))
-    timer.daemon = True
-    timer.start()
 
 
 @app.command("run")
@@ -60,38 +49,17 @@ def run_command(
     parts: Annotated[int | None, typer.Option(min=1, help="Stop after this many parts.")] = None,
 ) -> None:
     """Run the station."""
-    from edge.realtime import prioritise, settle
-    from edge.station.build import station
-    from edge.station.loop import EngineHung
+    from edge.commands.run import run_station
 
-    stop = stop_on_signals()
-    settings = config.load(path, config.StationConfig)
-    prioritise(settings.realtime_priority)
-    try:
-        with station(settings, outcomes) as running:
-            settle()
-            try:
-                running.run(stop, parts)
-            except EngineHung as error:
-                logging.getLogger(__name__).critical("%s The process ends, to be started again.", error)
-                end_within(FAREWELL_S)  # whatever else hangs now
-                raise
-    except EngineHung:  # the other threads have stopped, and what they had posted has its outcome
-        os._exit(EXIT_HUNG)  # the hung thread cannot be joined
+    run_station(path, outcomes, parts)
 
 
 @app.command("gateway")
 def gateway_command(path: Annotated[Path, typer.Argument(help="The gateway's configuration, gateway.toml.")]) -> None:
     """Run the gateway between stations and PLC."""
-    from edge.gateway.run import gateway
-    from edge.realtime import prioritise, settle
+    from edge.commands.run import run_gateway
 
-    stop = stop_on_signals()
-    settings = config.load(path, config.GatewayConfig)
-    prioritise(settings.realtime_priority)
-    with gateway(settings) as running:
-        settle()
-        running.run(stop)
+    run_gateway(path)
 
 
 @app.command("check")

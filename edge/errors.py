@@ -14,7 +14,10 @@
     ├── PortBusy             an address that another process holds
     ├── DatasetError         a data set that cannot be trained on
     ├── ControlError         a control command that cannot be delivered, or was refused
+    ├── JournalError         a journal that is missing, damaged, or cannot be read
     ├── CommissionError      a measurement of the line that cannot be right
+    ├── RecordingError       a recording that cannot be made, or read
+    ├── ReplayMismatch       a replay whose verdicts are not those of the recording
     └── MissingExtra         an optional dependency that is not installed
 """
 
@@ -108,6 +111,24 @@ class CommissionError(EdgeError):
     """A measurement of the line that cannot be made, or cannot be right."""
 
     exit_code = 13
+
+
+class RecordingError(EdgeError):
+    """A recording that cannot be made, or that cannot be read."""
+
+    exit_code = 15
+
+
+class ReplayMismatch(EdgeError):
+    """A replay whose verdicts are not those of the recording."""
+
+    exit_code = 22
+
+
+class JournalError(EdgeError):
+    """A journal that is missing, damaged, or cannot be read."""
+
+    exit_code = 14
 
 
 class MissingExtra(EdgeError):

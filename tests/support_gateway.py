@@ -8,7 +8,8 @@ from typing import Any
 
 from edge import config as cfg
 from edge.core.counter import delta
-from edge.core.register import Permit, Register
+from edge.core.register import Register
+from edge.core.session import Permit
 from edge.errors import PlcError
 from edge.gateway.geometry import geometry
 from edge.gateway.plc import signals
@@ -22,7 +23,9 @@ from edge.gateway.plc.signals import (
     Control,
     PlcStatus,
 )
+from edge.gateway.recorder import Recorder
 from edge.gateway.run import assemble
+from edge.record.journal.rows import Counts, Event, Fact, Row
 from edge.wire import messages as wire
 
 MS = 1_000_000
@@ -72,6 +75,7 @@ class Network:
         self.gone: set[bytes] = set()
         self.published: list[wire.GatewayStatus] = []
         self.closed = False
+        self.strangers = 0
 
     def wait(self, most_ms: int) -> None:
         self._clock.ns += most_ms * MS
@@ -83,6 +87,9 @@ class Network:
         if identity in self.gone:
             return False
         self.sent.setdefault(identity, []).append(data)
+        return True
+
+    def admits(self, _sender: bytes, _station: str, _lane: int, /) -> bool:
         return True
 
     def publish(self, topic: bytes, data: bytes) -> None:
@@ -155,6 +162,9 @@ class Plc(PlcDriver):
             fence=told.fence,
             recipe=told.recipe if self.recipe is None else self.recipe,
             epoch=self.epoch,
+            opened=sum(action == signals.ACTION_GOOD for _, action, _ in self.gated),
+            without_permit=sum(action == signals.ACTION_REJECTED for _, action, _ in self.gated),
+            met_gate=len(self.gated) - 1,
             parts=tuple(part for part in self.parts[-12:] if delta(part[0], self.last_part) <= 0),
             echoes=tuple(self.echoes),
             gated=tuple(self.gated[-8:]),
@@ -255,8 +265,16 @@ class Line:
         self.plc = Plc(self.clock, pulse=config.plc.signal == "pulse")
         self.states: list[dict[str, Any]] = []
         self.register = Register(geometry(config), 17)
+        self.rows: list[Row] = []
+        self.journal = wire.JournalStatus()
         self.gateway = assemble(
-            config, self.plc, self.network, clock=self.clock, changed=self.states.append, register=self.register
+            config,
+            self.plc,
+            self.network,
+            clock=self.clock,
+            changed=self.states.append,
+            register=self.register,
+            recorder=Recorder(self.rows.append, lambda: self.journal, self.clock),
         )
         self.stations: list[Station] = []
         if state is not None:
@@ -321,6 +339,16 @@ class Line:
         """Let the PLC tell what it did at the gate."""
         self.plc.gated.append((number, action, confirmation))
         self.pass_time(self.config.plc.poll_ms)
+
+    def facts(self, number: int) -> list[tuple[str, str]]:
+        """Return what the journal was told of a part."""
+        return [(row.fact, row.detail) for row in self.rows if isinstance(row, Fact) and row.number == number]
+
+    def events(self, kind: str) -> list[Event]:
+        return [row for row in self.rows if isinstance(row, Event) and row.kind == kind]
+
+    def counts(self) -> list[Counts]:
+        return [row for row in self.rows if isinstance(row, Counts)]
 
     @property
     def control(self) -> Control:

@@ -29,8 +29,8 @@ def long(registers: Sequence[int], at: int) -> int:
 
 
 @contextmanager
-def client_of(port: int) -> Iterator[ModbusTcpClient]:
-    client = ModbusTcpClient("127.0.0.1", port=port, timeout=1, retries=0)
+def client_of(port: int, timeout: float = 1.0) -> Iterator[ModbusTcpClient]:
+    client = ModbusTcpClient("127.0.0.1", port=port, timeout=timeout, retries=0)
     assert client.connect()  # type: ignore[no-untyped-call]
     try:
         yield client

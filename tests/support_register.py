@@ -20,6 +20,9 @@ GATE, COMMIT, PITCH, MATCH, SPACING, BACKLASH = 5000, 4000, 1000, 450, 900, 20
 GEOMETRY = Geometry(GATE, COMMIT, PITCH, MATCH, SPACING, BACKLASH)
 REACH = GATE + 2 * PITCH
 ROOM = 6
+MOST = 4 * (COMMIT // PITCH + ROOM)
+"""Parts that can be pending: the oldest one gives way to another."""
+
 VISIBLE = 4
 """How many of its last parts the PLC shows."""
 
@@ -49,6 +52,12 @@ def permitted(register: Register, number: int, count: int) -> None:
     register.plc_part(number, count, count)
     assert passed(register, number, count, count) == (D.ACCEPTED, True)
     register.permit_written(number)
+
+
+def ends(register: Register) -> list[tuple[int, str]]:
+    """Take the register's news: the parts that were permitted, or ended without that, and how."""
+    news = [n for n in register.take_news() if n.fact in ("armed", "ended")]
+    return [(n.number, "permitted" if n.fact == "armed" else n.detail) for n in news]
 
 
 @dataclass
@@ -272,6 +281,8 @@ class Referee(RuleBasedStateMachine):
         """The referee's own view of a part that is read for the first time."""
         count = self.counted[number]
         self.read.add(number)
+        if len(self.open) >= MOST:
+            self.end(self.open[0])
         if self.is_behind(count):
             self.ended += 1
             return

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -20,7 +20,7 @@ from edge.core.pool import FramePool, Lease, Purpose
 from edge.core.rules import Rule
 from edge.errors import ConfigError
 from edge.station.inspection import Inspected
-from edge.station.interfaces import StationEvent
+from edge.station.interfaces import StationEvent, Tape
 from edge.station.loop import Station
 from edge.wire import messages as wire
 from edge.wire.publisher import Publisher
@@ -92,11 +92,14 @@ class Reported:
     sessions: dict[int, int] = field(default_factory=dict)
     acks: list[tuple[wire.Ack, int]] = field(default_factory=list)
     losses: list[str] = field(default_factory=list)
+    reconnects: Counter[str] = field(default_factory=Counter)
+    notes: list[tuple[str, str, dict[str, object]]] = field(default_factory=list)
+    troubled: str = ""
     state: tuple[str, str] = ("", "")
+    alarms: dict[str, str] = field(default_factory=dict)
     recipe: str = ""
     executions: int = 0
     flushed: bool = False
-    closed: bool = False
 
     def lost(self, cause: str, frames: int = 1) -> None:
         """Keep the cause."""
@@ -122,9 +125,17 @@ class Reported:
         """Keep the name."""
         self.recipe = name
 
-    def tick(self, now: int, state: tuple[str, str]) -> None:  # noqa: ARG002
+    def note(self, kind: str, text: str, now: int, **data: object) -> None:  # noqa: ARG002
+        """Keep it."""
+        self.notes.append((kind, text, data))
+
+    def trouble(self, now: int) -> str:  # noqa: ARG002
+        """Return what the test says."""
+        return self.troubled
+
+    def tick(self, now: int, state: tuple[str, str], alarms: Mapping[str, str]) -> None:  # noqa: ARG002
         """Keep the state."""
-        self.state = state
+        self.state, self.alarms = state, dict(alarms)
 
     def next_ns(self) -> int:
         """Return never."""
@@ -133,10 +144,6 @@ class Reported:
     def flush(self) -> None:
         """Note it."""
         self.flushed = True
-
-    def close(self) -> None:
-        """Note it."""
-        self.closed = True
 
     def causes(self) -> dict[int, str]:
         """Return the cause by part."""
@@ -173,9 +180,13 @@ class Rig:
     Args:
         sections: of the station's configuration.
         gateway: False without one.
+        inspections: slots that may be under inspection.
+        tape: of the station.
     """
 
-    def __init__(self, gateway: bool = True, inspections: int = SLOTS, **sections: object) -> None:
+    def __init__(
+        self, gateway: bool = True, inspections: int = SLOTS, tape: Tape | None = None, **sections: object
+    ) -> None:
         link = cfg.GatewayLinkConfig(stale_ms=10_000.0) if gateway else cfg.GatewayLinkConfig(endpoint=None)
         self.config = cfg.parse({"recipe": RECIPE, "gateway": link, **sections}, cfg.StationConfig, "test")
         self.now = START_NS
@@ -197,6 +208,7 @@ class Rig:
         self.publisher = Publisher(self.config, self.gateway, "test") if gateway else None
         self.heard_ns: int | None = None
         self.waits: list[int] = []
+        self.reopenings: list[str] = []
         self.station = Station(
             self.config,
             self.ledger,
@@ -210,6 +222,8 @@ class Rig:
             rules,
             self.waits.append,
             lambda: self.now,
+            self.reopenings.append,
+            tape,
         )
         self.session = self.beats = 0
 

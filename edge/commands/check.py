@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from edge.commands import protection
 from edge.config import GatewayConfig, StationConfig, load_any
 from edge.core import budget
 from edge.core.budget import Budget, Check
@@ -22,6 +23,8 @@ class Report:
     Attributes:
         line_digest: the fingerprint of the line's numbers; station and gateway must have the same.
         decides: model, engine and precision in words, empty for a gateway.
+        signal_path: what decides who may speak on it, in words.
+        gaps: what is open to more than it need be, in words.
     """
 
     path: str
@@ -30,6 +33,8 @@ class Report:
     decides: str
     budget: Budget
     checks: tuple[Check, ...]
+    signal_path: str
+    gaps: tuple[str, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain values."""
@@ -57,7 +62,7 @@ def check(path: Path) -> Report:
         found = budget.line_checks(numbers)
         if config.plc.signal == "pulse":
             found += budget.pulse_checks(numbers, config.pulse, config.plc_timing, config.heartbeat_ms)
-        return Report(str(path), "gateway", config.line.digest(), "", numbers, tuple(found))
+        return Report(str(path), "gateway", config.line.digest(), "", numbers, tuple(found), *_protection(config))
     return _station(path, config)
 
 
@@ -82,7 +87,12 @@ def _station(path: Path, config: StationConfig) -> Report:
         config.limits.frame_timeout_ms,
     )
     decides = f"{package.identity} on {choice.engine} {choice.precision} ({choice.reason})"
-    return Report(str(path), "station", config.line.digest(), decides, numbers, tuple(found))
+    return Report(str(path), "station", config.line.digest(), decides, numbers, tuple(found), *_protection(config))
+
+
+def _protection(config: StationConfig | GatewayConfig) -> tuple[str, tuple[str, ...]]:
+    found = tuple(f"{gap.what}: {gap.detail} (remedy: {gap.remedy})" for gap in protection.gaps(config))
+    return protection.signal_path(config), found
 
 
 def render(report: Report) -> str:
@@ -91,6 +101,8 @@ def render(report: Report) -> str:
     lines = [
         f"{report.path}: {report.kind}, line digest {report.line_digest}",
         *([f"decides: {report.decides}"] if report.decides else []),
+        f"signal path: {report.signal_path}",
+        *(f"unprotected: {gap}" for gap in report.gaps),
         f"throughput period      {b.period_ms:.1f} ms",
         f"verdict deadline       {b.deadline_ms:.1f} ms after the trigger",
         f"trigger to gate        {b.gate_counts} counts, lead of the gate window {b.lead_counts} counts",

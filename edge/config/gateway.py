@@ -30,6 +30,7 @@ class PlcConfig(Section):
     signal: Literal["permit", "pulse"] = "permit"
     """Who times the gate: the PLC (permit), or the gateway through one output (pulse)."""
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    """Better an address: a name is looked up once, as the gateway starts, and its first address is kept."""
     port: Annotated[int, Field(ge=1, le=65535)] = 5020
     unit: Annotated[int, Field(ge=0, le=247)] = 1
     timeout_ms: Annotated[float, Field(ge=1, le=1000)] = 50.0
@@ -95,6 +96,11 @@ class GatewayConfig(Section):
     journal: JournalConfig = JournalConfig()
     flight: FlightConfig = FlightConfig()
     security: SecurityConfig = SecurityConfig()
+
+    @model_validator(mode="after")
+    def _strangers_stay_out(self) -> GatewayConfig:
+        self.security.match(self.bind, "bind", "allow", "server_key")
+        return self
 
     @model_validator(mode="after")
     def _pulse_is_declared(self) -> GatewayConfig:

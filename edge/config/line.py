@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
-Endpoint = Annotated[str, Field(pattern=r"^(ipc:///?.+|tcp://[^:]+:\d{1,5}|tcp://\[[0-9a-fA-F:]+\]:\d{1,5})$")]
+Endpoint = Annotated[str, Field(pattern=r"^(ipc://[^@].*|tcp://[^:]+:\d{1,5}|tcp://\[[0-9a-fA-F:]+\]:\d{1,5})$")]
+"""``ipc://@NAME`` is refused: a socket without a file has no permissions."""
+
+Mode = Annotated[str, Field(pattern=r"^0?[0-7]{3}$")]
+
 Priority = Annotated[int, Field(ge=0, le=80)]
 """Of SCHED_FIFO; 0 leaves the process as it is.  Without the right to it, a warning and an ordinary process."""
 
 FailSafe = Literal["reject", "stop_line"]
 Color = Literal["mono8", "bgr8", "rgb8"]
+
+
+def stays_on_host(endpoint: str) -> bool:
+    """True where no other host can reach ``endpoint``."""
+    if endpoint.startswith("ipc://"):
+        return True
+    host = endpoint.removeprefix("tcp://").rpartition(":")[0].strip("[]")
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:  # a name, or * for all addresses
+        return False
 
 
 class Section(BaseModel):
@@ -92,12 +108,21 @@ class TelemetryConfig(Section):
 
     endpoint: Endpoint = "tcp://127.0.0.1:5573"
 
+    @model_validator(mode="after")
+    def _stays_on_this_host(self) -> TelemetryConfig:
+        if not stays_on_host(self.endpoint):
+            raise ValueError(
+                f"endpoint {self.endpoint!r} would publish to everybody, unprotected: use ipc:// or tcp://127.0.0.1, "
+                "and let the monitor serve other hosts"
+            )
+        return self
+
 
 class ControlConfig(Section):
     """The control socket: a Unix socket whose file permissions say who may command.  Each command is recorded."""
 
     path: str | None = None
-    mode: Annotated[str, Field(pattern=r"^0?[0-7]{3}$")] = "0600"
+    mode: Mode = "0600"
     record: str | None = None
 
     @model_validator(mode="after")
@@ -132,7 +157,7 @@ class FlightConfig(Section):
 class SecurityConfig(Section):
     """Who may speak on the signal path: file permissions on one host, CURVE and an allow-list between hosts."""
 
-    ipc_mode: Annotated[str, Field(pattern=r"^0?[0-7]{3}$")] = "0600"
+    ipc_mode: Mode = "0600"
     """File mode of ipc sockets that this process binds."""
     key: str | None = None
     """This process's secret key file, made by `edge keys new`."""
@@ -140,3 +165,29 @@ class SecurityConfig(Section):
     """Station: the gateway's public key file."""
     allow: str | None = None
     """Gateway: the allow-list, which binds each public key to a station and a lane."""
+
+    def match(self, endpoint: str | None, name: str, needed: str, foreign: str) -> None:
+        """Check that keys are given where they are needed, and only where they are applied.
+
+        Args:
+            endpoint: of the signal path, or None without one.
+            name: of its key in the file.
+            needed, foreign: what it needs beside ``key``, and what belongs to the other end.
+
+        Raises:
+            ValueError: they do not fit.
+        """
+        if getattr(self, foreign) is not None:
+            raise ValueError(f"security.{foreign} belongs to the other end, and would not be applied here: remove it")
+        given = [key for key in ("key", needed) if getattr(self, key) is not None]
+        if endpoint is not None and endpoint.startswith("tcp://"):
+            if len(given) < 2:
+                raise ValueError(
+                    f"{name} = {endpoint!r} is open to the network, loopback included: it needs security.key and "
+                    f"security.{needed} (see `edge keys`), or an ipc:// endpoint on one host"
+                )
+        elif given:
+            raise ValueError(
+                f"security.{given[0]} would not be applied: {name} = {endpoint!r} is no TCP endpoint, and over ipc the "
+                f"file's mode decides (security.ipc_mode)"
+            )

@@ -23,6 +23,7 @@ from edge.config.line import (
     Section,
     SecurityConfig,
     TelemetryConfig,
+    stays_on_host,
 )
 
 
@@ -151,8 +152,7 @@ class StationConfig(Section):
                 f"position.source 'time' needs a belt of one speed, and line.speed_min_mm_s {line.speed_min_mm_s:g} is "
                 f"not line.speed_max_mm_s {line.speed_max_mm_s:g}"
             )
-        local = ("ipc://", "tcp://127.", "tcp://localhost:", "tcp://[::1]:")
-        if source == "time" and not (self.gateway.endpoint or "ipc://").startswith(local):
+        if source == "time" and self.gateway.endpoint is not None and not stays_on_host(self.gateway.endpoint):
             raise ValueError(f"position.source 'time' needs a gateway on this host, not {self.gateway.endpoint!r}")
         if self.gateway.endpoint is not None and self.trigger.kind == "timer":
             raise ValueError("trigger.kind 'timer' numbers nothing that a PLC counts: set gateway.endpoint = 'none'")
@@ -160,6 +160,11 @@ class StationConfig(Section):
             raise ValueError("position.source 'plc' needs gateway.endpoint: the gateway tells what the PLC counted")
         if source == "camera" and self.camera.kind != "plant":
             raise ValueError(f"position.source 'camera' needs counts, which camera.kind {self.camera.kind!r} has not")
+        return self
+
+    @model_validator(mode="after")
+    def _strangers_stay_out(self) -> StationConfig:
+        self.security.match(self.gateway.endpoint, "gateway.endpoint", "server_key", "allow")
         return self
 
     @model_validator(mode="after")

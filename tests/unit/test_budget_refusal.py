@@ -80,7 +80,7 @@ def edge(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Edge:
     """Run the command line in this process, on a machine that has measured nothing; return its exit code."""
     monkeypatch.setenv("EDGE_STATE", str(tmp_path / "state"))
     monkeypatch.setattr(logs, "start", lambda _: None)
-    monkeypatch.setattr(cli, "stop_on_signals", Event)
+    monkeypatch.setattr("edge.commands.run.stop_on_signals", Event)
 
     def run(*arguments: str | Path) -> int:
         monkeypatch.setattr(sys, "argv", ["edge", *map(str, arguments)])

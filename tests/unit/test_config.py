@@ -255,7 +255,8 @@ def test_every_source_of_the_position_can_be_configured(source: str) -> None:
     "endpoint", ["none", "ipc:///tmp/g", "tcp://127.0.0.1:5570", "tcp://localhost:5570", "tcp://[::1]:5570"]
 )
 def test_a_position_by_time_needs_no_gateway_or_one_on_this_host(endpoint: str) -> None:
-    made = station(position={"source": "time"}, gateway={"endpoint": endpoint})
+    security = {"key": "k", "server_key": "p"} if endpoint.startswith("tcp://") else {}
+    made = station(position={"source": "time"}, gateway={"endpoint": endpoint}, security=security)
     assert made.gateway.endpoint == (None if endpoint == "none" else endpoint)
 
 

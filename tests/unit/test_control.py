@@ -22,6 +22,7 @@ from edge.config import ControlConfig
 from edge.errors import ConfigError, ControlError, EdgeError, PortBusy
 from edge.record import commands
 from edge.record.commands import CommandLog
+from edge.record.journal.rows import Event, Row
 from edge.wire import control
 from edge.wire.control import Answer, Command, ControlThread, Peer, request
 
@@ -348,6 +349,19 @@ def test_each_command_is_recorded_and_queries_are_not(tmp_path: Path) -> None:
     assert lines[0]["arguments"] == {"mode": "jog"}
     assert lines[0]["monotonic_ns"] < lines[1]["monotonic_ns"] < time.monotonic_ns()
     assert log.lost == 0
+
+
+def test_the_journal_hears_of_commands_and_not_of_queries(tmp_path: Path) -> None:
+    rows: list[Row] = []
+    config = ControlConfig(path=str(tmp_path / "c"))
+    with commands.control(config, obey, rows.append):
+        for name in ("mode", "status"):
+            request(config.path or "", name, mode="jog")
+    (event,) = rows
+    assert isinstance(event, Event)
+    assert (event.kind, event.text) == ("command", f"{ME.user}: mode. mode done")
+    assert (event.data["arguments"], event.data["accepted"], event.data["uid"]) == ({"mode": "jog"}, True, ME.uid)
+    assert event.at_ns == event.data["monotonic_ns"]
 
 
 def test_without_a_path_nothing_listens() -> None:

@@ -49,6 +49,15 @@ def test_a_condition_stands_while_it_holds_and_a_latched_one_until_the_reset(rea
     assert alarms.condition(NAME, True) is latched, "it can come again"
 
 
+def test_a_condition_says_what_first_raised_it() -> None:
+    alarms = Alarms({})
+    alarms.condition("journal", True, "The disk is full.")
+    alarms.condition("journal", True, "Rows were lost.")
+    assert alarms.standing == {"journal": f"{ALARMS['journal'].text} The disk is full."}
+    alarms.condition("journal", False)
+    assert alarms.standing == {}
+
+
 def test_a_condition_that_never_held_ends_nothing() -> None:
     alarms = Alarms({})
     assert not alarms.condition(NAME, False)

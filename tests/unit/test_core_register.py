@@ -208,7 +208,7 @@ class RejectsWhatIsOnItsWay(Register):
 
 
 class ForgetsTheUnread(Register):
-    def _count_unread(self, _parts: int, _cause: str) -> None:
+    def _count_unread(self, _parts: int, _last: int, _cause: str) -> None:
         pass
 
 

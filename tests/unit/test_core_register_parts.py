@@ -6,6 +6,7 @@ import pytest
 
 from edge.core.outcome import Disposition as D
 from edge.core.outcome import Outcome
+from edge.core.register import Register
 from edge.core.session import Decision, Permit
 from tests.support_register import (
     BACKLASH,
@@ -17,6 +18,7 @@ from tests.support_register import (
     SPACING,
     SPAN,
     STATION,
+    ends,
     granted,
     passed,
     permitted,
@@ -75,7 +77,7 @@ def test_an_edge_behind_the_furthest_is_a_known_part_again_or_nobodys(count: int
     register.moved(FIRST + 2000)
     assert register.plc_part(2, count, FIRST + 2000) is None
     assert +register.counts.rejected == {cause: 1}
-    assert register.take_ended() == [(1, "permitted"), (2, cause)]
+    assert ends(register) == [(1, "permitted"), (2, cause)]
     assert passed(register, 2, count, count) == (D.UNKNOWN, False)
     assert passed(register, 2, count, count) == (D.DUPLICATE, False)
     assert register.counts.dispositions["UNKNOWN"] == 1
@@ -228,7 +230,7 @@ def test_while_permits_are_withheld_a_pass_is_answered_and_has_none() -> None:
     register.plc_part(1, FIRST, FIRST)
     assert passed(register, 1, FIRST, FIRST) == (D.UNPERMITTED, False)
     assert +register.counts.rejected == {"withheld": 1}
-    assert register.take_ended() == [(1, "withheld")]
+    assert ends(register) == [(1, "withheld")]
     register.withheld = False
     register.plc_part(2, FIRST + PITCH, FIRST + PITCH)
     assert passed(register, 2, FIRST + PITCH, FIRST + PITCH) == (D.ACCEPTED, True)
@@ -269,3 +271,80 @@ def test_a_bypass_permits_up_to_the_commit_point(now: int) -> None:
     register = granted()
     register.bypass = True
     assert register.plc_part(1, FIRST, now) is not None
+
+
+# -- what is told of parts ------------------------------------------------------------------------------------------
+
+
+def told(register: Register) -> list[tuple[str, int, str, int]]:
+    return [(n.fact, n.number, n.detail, n.value) for n in register.take_news()]
+
+
+def test_a_part_is_told_of_from_its_count_to_its_end() -> None:
+    register = granted(last_part=SPAN - 1)
+    session = register.session
+    permitted(register, 0, FIRST)
+    register.executed(0)
+    register.plc_part(3, FIRST + 3 * PITCH, FIRST + 3 * PITCH)
+    assert passed(register, 3, FIRST + 3 * PITCH, FIRST + 3 * PITCH) == (D.ACCEPTED, True)
+    register.voided(3, "cleared")
+    register.plc_part(4, FIRST + 4 * PITCH, FIRST + 4 * PITCH)
+    register.advance(FIRST + 4 * PITCH + COMMIT + 1)
+    news = register.take_news()
+    assert {n.session for n in news} == {session}
+    assert [(n.fact, n.number, n.detail, n.value) for n in news] == [
+        ("counted", 0, "", FIRST),
+        ("armed", 0, "", 0),
+        ("executed", 0, "", 0),
+        ("unread", 2, "not_read", 2),
+        ("counted", 3, "", FIRST + 3 * PITCH),
+        ("armed", 3, "", 0),
+        ("voided", 3, "cleared", 0),
+        ("counted", 4, "", FIRST + 4 * PITCH),
+        ("ended", 4, "unannounced", 0),
+    ]
+
+
+def test_across_the_wrap_the_last_of_the_unread_is_the_forerunner() -> None:
+    register = granted(last_part=SPAN - 3)
+    register.plc_part(0, FIRST, FIRST)
+    assert told(register) == [("unread", SPAN - 1, "not_read", 2), ("counted", 0, "", FIRST)]
+
+
+def test_what_is_told_of_a_session_that_is_lost_and_of_a_plc_that_is_gone() -> None:
+    register = granted()
+    permitted(register, 1, FIRST)
+    register.plc_part(2, FIRST + PITCH, FIRST + PITCH)
+    assert passed(register, 2, FIRST + PITCH, FIRST + PITCH) == (D.ACCEPTED, True)
+    register.plc_part(3, FIRST + 2 * PITCH, FIRST + 2 * PITCH)
+    register.take_news()
+    before = register.session
+    register.restart(plc=before.plc, gateway=8, epoch=before.epoch, last_part=5)
+    assert told(register) == [
+        ("armed", 2, "unheard", 0), ("ended", 3, "session_lost", 0), ("unread", 5, "session_lost", 2),
+    ]  # fmt: skip
+    register.restart(plc=before.plc + 1, gateway=9, epoch=before.epoch, last_part=50)
+    news = register.take_news()
+    assert [(n.fact, n.number, n.detail) for n in news] == [("voided", n, "session_lost") for n in (1, 2)]
+    assert {(n.session.plc, n.session.gateway) for n in news} == {(before.plc, 8)}, "the session that ended"
+
+
+def test_a_gateway_that_stops_hears_no_more_word_of_its_permits() -> None:
+    register = granted()
+    permitted(register, 1, FIRST)
+    register.plc_part(2, FIRST + PITCH, FIRST + PITCH)
+    register.take_news()
+    register.stop()
+    assert told(register) == [("ended", 2, "session_lost", 0), ("voided", 1, "no_word", 0)]
+    assert (register.pending, len(register.armed), register.reconciles()) == (0, 0, True)
+    assert register.counts.dispositions["VOIDED"] == 1
+
+
+def test_a_bypass_permits_no_part_of_which_the_station_says_that_it_lies_elsewhere() -> None:
+    register = granted()
+    register.bypass = True
+    register.announce(STATION, 1, FIRST + MATCH + 1)
+    assert register.plc_part(1, FIRST, FIRST) is None
+    assert +register.counts.rejected == {"ambiguous": 1}
+    register.ambiguous = ""
+    assert register.plc_part(2, FIRST + 2 * PITCH, FIRST + 2 * PITCH) is not None

@@ -10,7 +10,7 @@ import pytest
 from edge.config import GatewayConfig, LineConfig
 from edge.core.counter import delta
 from edge.gateway.plc.signals import ACTION_GOOD, ACTION_REJECTED, EXECUTED
-from edge.gateway.server import new_session
+from edge.gateway.sessions import new_session
 from edge.wire import messages as wire
 from tests.support_gateway import GEOMETRY, HELLO, MS, Line, Network
 
@@ -81,7 +81,7 @@ def test_a_permit_that_the_plc_never_echoes_ends_the_session_and_the_next_one_wo
     line.plc.echo = 1
     line.stations.clear()
     line.armed().pass_time(30)
-    assert line.gateway.sessions_lost == 1
+    assert line.gateway.sessions.lost == 1
     station.join()
     assert station.judge(line.part(102)) == "ACCEPTED"
     line.pass_time(20)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from queue import Full
 
 import pytest
 
+from edge import flight
 from edge.gateway.desk import Desk
 from edge.gateway.plc.signals import (
     ACTION_GOOD,
@@ -211,7 +214,7 @@ def test_commands_are_carried_out_by_the_loop() -> None:
 def test_a_command_that_is_not_known_is_answered_and_one_that_was_withdrawn_is_not_carried_out() -> None:
     line = Line()
     ok, text, _ = commanded(line, "recipe")
-    assert (ok, "mode, reset and status" in text) == (False, True)
+    assert (ok, "mode, reset, status, trace" in text) == (False, True)
     ok, text, _ = commanded(line, "mode")
     assert (ok, "There is no mode 'None'" in text) == (False, True)
     late = Command("mode", {"mode": "purge"}, PEER)
@@ -227,3 +230,18 @@ def test_a_desk_takes_a_few_commands_and_no_more() -> None:
         desk.post(Command("status", {}, PEER))
     with pytest.raises(Full):
         desk.post(Command("status", {}, PEER))
+
+
+def test_a_trace_is_written_by_whoever_asks_and_never_by_the_loop(tmp_path: Path) -> None:
+    desk = Desk()
+    nothing, trace = (Command("trace", {}, PEER) for _ in range(2))
+    desk.post(nothing)
+    assert "flight.folder is not set" in nothing.wait(0).text
+    flight.start(1024, tmp_path, 2, "gateway g")
+    try:
+        desk.post(trace)
+        answer = trace.wait(0)
+    finally:
+        flight.stop()
+    assert answer.ok
+    assert json.loads(Path(str(answer.extra["path"])).read_text())["traceEvents"]

@@ -146,9 +146,9 @@ def test_a_gate_that_rests_in_pass_stands_as_an_alarm_for_ever() -> None:
         plc=PlcConfig(signal="pulse"),
         pulse=PulseConfig(link_p999_ms=1, output_watchdog_ms=80),
     )
-    operations = Operations(config, lambda _: None)
+    operations = Operations(config, lambda _: None, lambda *_, **__: None)
     assert list(operations.alarms.standing) == ["accept_escapes"]
     operations.reset("somebody")
     assert list(operations.alarms.standing) == ["accept_escapes"]
     assert (operations.withheld, operations.feeds) == (False, True)
-    assert Operations(CONFIG, lambda _: None).alarms.standing == {}
+    assert Operations(CONFIG, lambda _: None, lambda *_, **__: None).alarms.standing == {}

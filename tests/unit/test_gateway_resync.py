@@ -132,7 +132,7 @@ def test_a_plc_that_takes_its_time_for_each_permit_is_no_stall_of_the_gateway(ta
     line.pass_time(8 * takes_ms + 50)
     assert [(a.part, a.disposition) for a in station.heard(wire.Ack)] == [(n, "ACCEPTED") for n in range(101, 109)]
     assert [p.number for p in line.plc.permits] == list(range(101, 109))
-    assert (station.revoked(), line.gateway.sessions_lost) == ("", 0)
+    assert (station.revoked(), line.gateway.sessions.lost) == ("", 0)
 
 
 def test_a_permit_that_takes_longer_than_the_plcs_patience_is_a_stall() -> None:

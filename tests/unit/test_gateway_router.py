@@ -5,16 +5,21 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zmq
 
 from edge import config as cfg
-from edge.errors import PortBusy
+from edge.errors import ConfigError, PlcError, PortBusy
 from edge.gateway.run import assemble, gateway, make_driver
 from edge.gateway.transport import Router
+from edge.record.journal.reader import Folder
 from edge.wire import messages as wire
+from edge.wire.allow import Fixed, Rights, ServerKeys
+from edge.wire.keys import generate
 from edge.wire.sockets import Context, connect, receive
 from tests.support_gateway import HELLO, Clock, Plc
 
@@ -67,8 +72,9 @@ def test_a_taken_endpoint_is_named_and_nothing_is_left_open(context: Context, ta
         listeners = {name: stack.enter_context(socket.create_server(("127.0.0.1", 0))) for name in "gt"}
         ports = {name: listener.getsockname()[1] for name, listener in listeners.items()}
         listeners["t" if taken == "g" else "g"].close()
+        endpoints = (f"tcp://127.0.0.1:{ports[name]}" for name in "gt")
         with pytest.raises(PortBusy, match=str(ports[taken])):
-            Router(context, *(f"tcp://127.0.0.1:{ports[name]}" for name in "gt"))
+            Router(context, *endpoints, ServerKeys(generate(), Fixed(Rights())))
     # The fixture's context would wait for ever on a socket that was left open.
 
 
@@ -104,3 +110,46 @@ def test_a_gateway_is_built_from_its_configuration_and_closed(tmp_path: Path) ->
             made.set_mode(mode)
     assert before == "purge", "a mode outlives the process"
     make_driver(config).close()
+
+
+def test_a_gateway_keeps_its_journal_from_its_start_to_its_end(tmp_path: Path) -> None:
+    config = cfg.GatewayConfig(
+        bind=f"ipc://{tmp_path}/g",
+        telemetry=cfg.TelemetryConfig(endpoint=f"ipc://{tmp_path}/t"),
+        control=cfg.ControlConfig(path=f"{tmp_path}/control"),
+        plc=cfg.PlcConfig(host="localhost", port=9, timeout_ms=20),
+        journal=cfg.JournalConfig(folder=f"{tmp_path}/journal"),
+    )
+    with gateway(config) as made:
+        made.turn()
+        made.set_mode("purge")
+        recorded = made.status().journal
+    assert (recorded.lost, recorded.problem) == (0, "")
+    journal = Folder(tmp_path / "journal")
+    kinds = [event.kind for event in journal.events()]
+    assert (kinds[0], kinds[-1]) == ("started", "stopped")
+    assert {"mode", "plc"} <= set(kinds)
+    assert len(list(journal.counts())) == 2, "as it begins and at the end"
+
+
+def test_the_plcs_name_is_looked_up_once_before_the_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    look_up = socket.getaddrinfo
+
+    def noted(host: str, *args: Any, **kwargs: Any) -> Any:
+        asked.append(host)
+        return look_up(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", noted)
+    driver = make_driver(cfg.GatewayConfig(plc=cfg.PlcConfig(host="localhost", port=9, timeout_ms=20)))
+    assert asked == ["localhost"]
+    for _ in range(2):
+        with pytest.raises(PlcError, match="cannot be reached"):
+            driver.read()
+    assert {str(ip_address(host)) for host in asked[1:]} <= {"127.0.0.1", "::1"}, "numbers need no name server"
+
+
+@pytest.mark.parametrize("host", ["no-such-host.invalid", "two words", "a" * 300])
+def test_a_name_without_an_address_is_refused_at_the_start(host: str) -> None:
+    with pytest.raises(ConfigError, match=r"plc\.host.*IP address"):
+        make_driver(cfg.GatewayConfig(plc=cfg.PlcConfig(host=host)))

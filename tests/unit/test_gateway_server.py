@@ -35,7 +35,7 @@ def test_a_session_is_granted_only_once_the_plc_is_armed(line: Line) -> None:
     assert grant.gateway_session == line.plc.control.gateway_session != 0
     scan = 10 * 18  # counts that the belt makes in one write and one scan
     assert 0 <= delta(grant.fence, before) - GEOMETRY.gate - GEOMETRY.pitch - scan <= 300, "and since the last read"
-    assert line.gateway.sessions_granted == 1
+    assert line.gateway.sessions.granted == 1
 
 
 def test_parts_on_the_belt_at_the_grant_are_fenced_and_the_next_one_passes(line: Line) -> None:
@@ -189,7 +189,7 @@ def test_whatever_is_in_doubt_begins_anew(line: Line, reason: str) -> None:
     assert line.plc.permits == []
     assert station.judge(line.part(102)) == "ACCEPTED"
     assert [p.number for p in line.plc.permits] == [102]
-    assert line.gateway.sessions_lost == 1
+    assert line.gateway.sessions.lost == 1
 
 
 def test_a_pause_within_the_plcs_patience_is_no_stall(line: Line) -> None:

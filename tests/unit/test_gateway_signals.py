@@ -60,12 +60,53 @@ def test_any_registers_are_read_or_refused(registers: list[int]) -> None:
     registers[0] = s.MAP_VERSION
     for slot in range(s.PERMIT_SLOTS):
         registers[s.ECHOES_AT + 2 * slot + 1] %= len(s.PERMIT_STATUS)
+    for entry in range(s.GATED):
+        registers[s.GATED_AT + 4 * entry + 2] %= 3
+        registers[s.GATED_AT + 4 * entry + 3] %= 3
     status = s.parse_status(registers)
     assert (status.heartbeat, status.flags, status.fail_safe) == tuple(registers[1:4])
     assert (status.recipe, status.epoch) == (registers[16], registers[17])
+    assert [status.opened, status.without_permit, status.met_gate] == [
+        registers[at] << 16 | registers[at + 1] for at in (18, 20, 22)
+    ]
     assert all(-s.TRIGGERS < delta(number, status.last_part) <= 0 for number, _ in status.parts)
     assert len(status.echoes) == s.PERMIT_SLOTS
     assert len(status.gated) == s.GATED
+
+
+@settings(deadline=None, suppress_health_check=SLOW)
+@given(st.lists(word, max_size=130), st.booleans())
+def test_whatever_a_stranger_answers_is_a_status_or_an_error(registers: list[int], ours: bool) -> None:
+    if ours and registers:
+        registers[0] = s.MAP_VERSION
+    try:
+        status = s.parse_status(registers)
+    except PlcError:
+        return
+    assert len(registers) == s.STATUS_LENGTH
+    assert registers[0] == s.MAP_VERSION
+    assert all(action <= s.ACTION_REJECTED and said <= s.CONTRADICTED for _, action, said in status.gated)
+    assert all(status in s.PERMIT_STATUS for _, status in status.echoes)
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "known"),
+    [
+        (s.GATED_AT + 2, 2, True),
+        (s.GATED_AT + 2, 3, False),
+        (s.GATED_AT + 31, 2, True),
+        (s.GATED_AT + 31, 3, False),
+        (s.ECHOES_AT + 1, 10, True),
+        (s.ECHOES_AT + 1, 11, False),
+    ],
+)
+def test_a_word_that_the_map_does_not_know_is_refused(at: int, value: int, known: bool) -> None:
+    registers = block(**{f"r{at}": value})
+    if known:
+        s.parse_status(registers)
+    else:
+        with pytest.raises(PlcError, match=r"the map does not know"):
+            s.parse_status(registers)
 
 
 @pytest.mark.parametrize("last", [3, 12, 100, 0, 5 - 1, SPAN - 1])

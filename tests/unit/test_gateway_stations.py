@@ -32,8 +32,25 @@ def beat(session: int, number: int, ready: bool = True) -> wire.Heartbeat:
     return wire.Heartbeat(session=session, beat=number, ready=ready, triggers=0, frames=0, closed=0, open=0)
 
 
+def everybody(_sender: bytes, _station: str, _lane: int) -> bool:
+    return True
+
+
+def test_a_station_whose_key_is_bound_to_another_is_refused_first_of_all() -> None:
+    asked: list[tuple[bytes, str, int]] = []
+
+    def nobody(*who: object) -> bool:
+        asked.append(who)  # type: ignore[arg-type]
+        return False
+
+    refusal = Stations(CONFIG, nobody).refusal(b"a", hello(lane=1), 0)
+    assert refusal is not None
+    assert "key used is not bound to station 'station-1', lane 1" in refusal.reason
+    assert asked == [(b"a", "station-1", 1)]
+
+
 def holder() -> Stations:
-    stations = Stations(CONFIG)
+    stations = Stations(CONFIG, everybody)
     assert stations.refusal(b"a", hello(), 0) is None
     stations.admit(b"a", hello(), 7, 0)
     return stations
@@ -48,7 +65,7 @@ def holder() -> Stations:
     ],
 )
 def test_a_station_that_means_another_line_is_refused(change: dict[str, object], word: str) -> None:
-    refusal = Stations(CONFIG).refusal(b"a", hello(**change), 0)
+    refusal = Stations(CONFIG, everybody).refusal(b"a", hello(**change), 0)
     assert refusal is not None
     assert word in refusal.reason
     assert refusal.remedy
@@ -106,7 +123,7 @@ def test_nobody_is_never_stale_and_a_new_holder_starts_not_ready() -> None:
 
 @pytest.mark.parametrize("wants", [True, False])
 def test_who_wants_counts_is_known_until_the_lane_is_free(wants: bool) -> None:
-    stations = Stations(CONFIG)
+    stations = Stations(CONFIG, everybody)
     stations.admit(b"a", hello(wants_counts=wants), 7, 0)
     assert stations.wants_counts is wants
     stations.dismiss()

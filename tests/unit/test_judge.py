@@ -2,7 +2,9 @@ from typing import Any
 
 import pytest
 
-from edge.simulate.judge import Judge, JudgeSettings, PlateRecord
+from edge.simulate.judge import Judge
+from edge.simulate.rights import JudgeSettings
+from edge.simulate.tally import PlateRecord
 from edge.simulate.world import Bin, Event, Kind, Plate
 
 MS = 1_000_000
@@ -30,9 +32,10 @@ class Case:
         self.sequence = 0
         self.control(control_ms)
         plate = Plate(0, TAG)
-        self.judge.on_event(Event(Kind.EYE_FRONT, EYE_MS * MS, plate, 1001, count_at(EYE_MS * MS)))
+        self.judge.on_event(Event(Kind.EYE_FRONT, EYE_MS * MS, plate, 1001, count_at(EYE_MS * MS)), 1)
         if fell:
-            self.judge.on_event(Event(Kind.GATE, (EYE_MS + 530) * MS, plate, 1001, count_at((EYE_MS + 530) * MS), fell))
+            gate = Event(Kind.GATE, (EYE_MS + 530) * MS, plate, 1001, count_at((EYE_MS + 530) * MS), fell)
+            self.judge.on_event(gate, 1)
 
     def control(self, at_ms: float, gateway: int = GATEWAY, station: int = STATION) -> None:
         block = [1, 1, *halves(gateway), *halves(station), 0, 0, 7, 1, 1, 0]
@@ -233,3 +236,126 @@ def test_an_unknown_truth_counts_on_neither_side() -> None:
     case = Case()
     case.judge.on_truth(0, None, ())
     assert case.counts("defective", "good") == [0, 0]
+
+
+# -- a long run ---------------------------------------------------------------------------------------------------
+
+
+class Belt:
+    """A belt whose place is known for five seconds only, as the world knows it."""
+
+    def __init__(self) -> None:
+        self.now_ns = 0
+        self.offset = 0
+
+    def place_at(self, at_ns: int) -> int:
+        assert self.now_ns - at_ns <= 5_000 * MS, "nobody remembers that"
+        return at_ns * 10 // MS + self.offset
+
+
+class LongRun:
+    """Plates one after the other, each with its permit, 530 ms from eye to gate."""
+
+    def __init__(self) -> None:
+        self.belt = Belt()
+        self.judge = Judge(SETTINGS, self.belt.place_at)
+        self.judge.on_plc_start(PLC, 0)
+        self.judge.on_write(200, [1, 1, *halves(GATEWAY), *halves(STATION), 0, 0, 7, 1, 1, 0], 0)
+        self.made = 0
+
+    def to(self, at_ms: float) -> None:
+        self.belt.now_ns = round(at_ms * MS)
+        self.judge.watch(self.belt.now_ns)
+
+    def plate(self, epoch: int = 1, permit_epoch: int = 1, turn: bool = False, fell: Bin = Bin.GOOD) -> None:
+        """Let one plate pass in the next second."""
+        eye_ms, index = self.made * 1000 + 200, self.made
+        number, count, plate = 1001 + index, eye_ms * 10, Plate(index, f"tag{index}")
+        self.made += 1
+        self.to(eye_ms)
+        self.judge.on_event(Event(Kind.EYE_FRONT, eye_ms * MS, plate, number, count), epoch)
+        self.judge.on_truth(index, index % 2 == 1, ())
+        words = [*halves(number), *halves(count), *halves(PLC), *halves(GATEWAY), permit_epoch, 1, index + 1]
+        self.judge.on_write(220 + 11 * (index % 8), words, (eye_ms + 50) * MS)
+        self.judge.on_telemetry({"part": number, "tag": plate.tag, "outcome": "PASS", "cause": "clean", "rule": ""})
+        self.to(eye_ms + 100)
+        if turn:
+            self.belt.offset -= 3000
+            self.to(eye_ms + 110)
+            self.belt.offset += 3000
+        self.to(eye_ms + 530)
+        self.judge.on_event(Event(Kind.GATE, (eye_ms + 530) * MS, plate, number, count + 5300, fell), epoch)
+
+
+def test_a_run_of_any_length_is_judged_by_what_was_true_when_it_happened() -> None:
+    run = LongRun()
+    for _ in range(60):
+        run.plate()
+    run.belt.offset = 1_000_000  # whatever the belt does later
+    run.to(600_000)
+    summary = run.judge.summary()
+    assert (summary["parts"], summary["escaped_no_permit"], summary["permits_honoured"]) == (60, 0, 60)
+    assert (summary["good_total"], summary["good_passed"], summary["outcomes"]) == (30, 30, {"PASS": 60})
+
+
+def test_what_is_judged_is_forgotten_and_counted_once() -> None:
+    run = LongRun()
+    for n in range(40):
+        run.plate(fell=Bin.REJECT if n == 5 else Bin.GOOD)
+        if n == 20:
+            assert run.judge.summary()["parts"] == 21  # asked in the middle
+    assert run.judge.summary() == run.judge.summary()
+    assert len(run.judge._met) <= 11
+    sizes = [len(run.judge._permits), len(run.judge._telemetry), len(run.judge._fronts), len(run.judge._writes)]
+    assert max(sizes) <= 11
+    before = run.judge.summary()
+    run.to(1_000_000)
+    assert run.judge.summary() == before
+    assert (before["parts"], before["good_bin"], before["reject_bin"]) == (40, 39, 1)
+    assert len(run.judge.records()) == 40
+    assert [len(run.judge._met), len(run.judge._permits), len(run.judge._fronts)] == [0, 0, 0]
+
+
+def test_numbers_that_no_plate_has_are_forgotten_too() -> None:
+    run = LongRun()
+    for number in range(20_000):
+        run.judge.on_telemetry({"part": 1_000_000 + number, "outcome": "PASS"})
+    run.plate()
+    run.to(60_000)
+    assert len(run.judge._telemetry) <= 4096
+
+
+@pytest.mark.parametrize(("epoch", "permit_epoch", "escaped"), [(1, 1, 0), (2, 2, 0), (2, 1, 1), (1, 2, 1)])
+def test_a_permit_names_the_epoch_in_which_its_plate_was_counted(epoch: int, permit_epoch: int, escaped: int) -> None:
+    run = LongRun()
+    run.plate(epoch, permit_epoch)
+    assert run.judge.summary()["escaped_no_permit"] == escaped
+
+
+def test_a_belt_that_runs_back_takes_every_right_from_what_lies_on_it_and_from_nothing_else() -> None:
+    run = LongRun()
+    run.plate()
+    run.plate(turn=True)
+    run.plate()
+    run.to(60_000)
+    assert [record.escaped for record in run.judge.records()] == [False, True, False]
+
+
+def test_a_plate_that_the_eye_missed_is_judged_at_the_gate() -> None:
+    run = LongRun()
+    run.to(1000)
+    for index, fell in enumerate((Bin.REJECT, Bin.GOOD)):
+        run.judge.on_event(Event(Kind.GATE, 1000 * MS, Plate(index, "x"), -1, 0, fell), 1)
+    summary = run.judge.summary()
+    assert (summary["parts"], summary["triggered"], summary["escaped_no_permit"]) == (2, 0, 1)
+    assert [record.number for record in run.judge.records()] == [-1, -1]
+
+
+def test_a_permit_under_any_edge_of_its_plate_is_a_right_and_the_first_number_names_it() -> None:
+    case = Case(fell=None)
+    plate = Plate(0, TAG)
+    case.judge.on_event(Event(Kind.EYE_FRONT, (EYE_MS + 1) * MS, plate, 1002, count_at((EYE_MS + 1) * MS)), 1)
+    case.permit(number=1002, count=count_at((EYE_MS + 1) * MS))
+    case.judge.on_event(Event(Kind.GATE, (EYE_MS + 530) * MS, plate, 1001, 0, Bin.GOOD), 1)
+    assert case.counts("parts", "triggered", "escaped_no_permit") == [1, 1, 0]
+    assert case.record.number == 1001

@@ -9,12 +9,14 @@ from edge.core.pool import FramePool, Lease, Purpose
 from edge.core.register import Register
 from edge.core.rules import Rule, decide
 from edge.core.session import Geometry
+from edge.gateway.recorder import Recorder
 from edge.simulate.line.books import Books
 from edge.simulate.line.join import PATIENCE_NS
 from edge.simulate.line.oracle import SHAPE, Inspection, Oracle, Rates, pixels
 from edge.simulate.line.referee import Word
 from edge.simulate.line.scheduler import NEVER, Scheduler
 from edge.station.inspection import Inspected
+from edge.wire.messages import JournalStatus
 
 MS = 1_000_000
 PASS = Word("PASS", "clean", "")
@@ -106,8 +108,11 @@ class Gateway:
 
     def settle(self, edges: int, last: int) -> Books:
         self.register.suspend()
-        for number, how in self.register.take_ended():
-            self.books.join.ended(number, how)
+        news = self.register.take_news()
+        Recorder(self.books.facts.put, JournalStatus, lambda: 0).parts(news, 0)
+        for told in news:
+            if told.fact == "ended":
+                self.books.join.ended(told.number, told.detail)
         self.books.close(edges, last, down_ns=0)
         return self.books
 

@@ -1,8 +1,8 @@
 import pytest
 
-from edge.simulate.judge import JudgeSettings
 from edge.simulate.line.referee import Referee, Word
 from edge.simulate.line.trace import Trace
+from edge.simulate.rights import JudgeSettings
 from edge.simulate.world import Bin, Event, Kind, Plate
 
 MS = 1_000_000

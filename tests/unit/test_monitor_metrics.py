@@ -170,6 +170,38 @@ def test_the_page_names_mode_alarms_and_what_became_of_permits(scrape: Scrape) -
     assert "<tr><th>executed</th><td>11</td></tr>" in page
 
 
+def test_alarms_and_reconnects_of_the_station_are_there_at_zero_and_when_they_come_up(scrape: Scrape) -> None:
+    for alarm in ("camera", "trigger", "journal"):
+        assert scrape("edge_station_alarm", alarm=alarm) == 0
+    scrape.state.take(station(alarms={"camera": "gone", "new": "other"}, reconnects={"camera": 3}), T0)
+    assert [scrape("edge_station_alarm", alarm=alarm) for alarm in ("camera", "trigger", "new")] == [1, 0, 1]
+    assert [scrape("edge_device_reconnects_total", device=device) for device in ("camera", "trigger")] == [3, 0]
+
+
+def test_both_journals_are_told_apart(scrape: Scrape) -> None:
+    assert scrape("edge_journal_rows_total", process="station") == 0
+    scrape.state.take(station(journal=JournalStatus(recorded=5, lost=4, waiting=3, behind_ms=2000.0)), T0)
+    scrape.state.take(gateway(journal=JournalStatus(recorded=50), strangers=9), T0)
+    for name, of_station, of_gateway in (
+        *(("rows_total", 5, 50), ("lost_total", 4, 0), ("waiting", 3, 0), ("behind_seconds", 2, 0)),
+    ):  # fmt: skip
+        assert scrape(f"edge_journal_{name}", process="station") == of_station, name
+        assert scrape(f"edge_journal_{name}", process="gateway") == of_gateway, name
+    assert scrape("edge_gateway_strangers_total") == 9
+
+
+def test_the_page_names_alarms_journals_and_reconnects(scrape: Scrape) -> None:
+    scrape.state.take(station(alarms={"camera": "<gone>"}, reconnects={"camera": 3}), T0)
+    scrape.state.take(gateway(journal=JournalStatus(recorded=50, waiting=7, problem="no <room>"), strangers=9), T0)
+    page = render(scrape.state, T0)
+    for name, text in {
+        "camera": "&lt;gone&gt;", "opened again: camera": 3, "messages of strangers": 9,
+        "gateway": "50 rows on disk, 7 wait, 0 lost: no &lt;room&gt;",
+    }.items():  # fmt: skip
+        assert f"<tr><th>{name}</th><td>{text}</td></tr>" in page, name
+    assert "<th>station</th>" not in page, "there is no journal"
+
+
 @pytest.mark.parametrize(("changes", "difference"), [({"triggers": 11}, 1), ({"open": 2}, -1), ({"outcomes": {}}, 9)])
 def test_a_station_that_does_not_reconcile_shows(scrape: Scrape, changes: dict[str, Any], difference: int) -> None:
     scrape.state.take(station(**changes), T0)

@@ -24,7 +24,7 @@ STATION: dict[str, Any] = {
     "acknowledged": 3, "dispositions": {}, "late_results": 0, "unknown_triggers": 0, "trigger_jumps": 0,
     "dropped_messages": 0, "outcomes_lost": 0, "frames": 2, "lost_frames": {}, "wire_errors": 0,
     "pool": {"free": 12}, "deadline_ms": 100.0, "recipe": "r", "model": "m", "engine": "e", "precision": "fp32",
-    "version": "1", "started_wall": "now",
+    "version": "1", "started_wall": "now", "alarms": {}, "journal": {}, "reconnects": {},
 }  # fmt: skip
 GATEWAY: dict[str, Any] = {
     "kind": "gateway_status", "gateway": "g-1", "lane": 0, "plc_ok": False, "reason": "no PLC", "station": "s-1",
@@ -32,12 +32,13 @@ GATEWAY: dict[str, Any] = {
     "permitted": 2, "rejected": {"no_decision": 1}, "pending": 0, "dispositions": {}, "executed": 2,
     "wire_errors": 0, "plc_errors": 0, "sessions_granted": 1, "sessions_lost": 0, "version": "1",
     "voided": {}, "armed": 0, "mode": "auto", "alarms": {}, "confirmed": 0, "contradicted": 0,
+    "journal": {}, "strangers": 0,
 }  # fmt: skip
 PART: dict[str, Any] = {
     "kind": "part", "station": "s-1", "lane": 0, "part": 1, "count": 1, "outcome": "PASS", "cause": "clean",
     "rule": "", "disposition": "ACCEPTED", "findings": [], "tag": "", "t0_ns": 0, "t1_ns": 1, "t2_ns": 2,
     "t3_ns": 3, "t4_ns": 40_000_000, "recipe": "r", "model": "m", "engine": "e",
-    "precision": "fp32", "version": "1", "wall": "now",
+    "precision": "fp32", "version": "1", "wall": "now", "session": 1,
 }  # fmt: skip
 
 

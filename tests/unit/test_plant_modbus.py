@@ -1,7 +1,9 @@
 import json
+import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +11,14 @@ import cv2
 import numpy as np
 import pytest
 import zmq
+from pymodbus.client import ModbusTcpClient
+from pymodbus.exceptions import ModbusException, ModbusIOException
 from typer.testing import CliRunner
 
 from edge import clock, errors
 from edge.simulate import cli
 from edge.simulate import plc_map as plc
+from edge.simulate.console import Console, ConsoleError
 from edge.simulate.devices import FolderScene
 from edge.simulate.modbus import ModbusServer
 from edge.simulate.plant import Plant
@@ -105,6 +110,110 @@ def test_the_server_ends_with_a_client_connected() -> None:
         server.stop()
     ModbusServer(RegisterBank(10, 5), port=server.port)
     assert not any(thread.name == "modbus" for thread in threading.enumerate())
+
+
+def test_a_port_that_loses_requests_answers_nothing_and_takes_nothing(served: Any) -> None:
+    _, writes, server = served
+    with client_of(server.port, timeout=0.1) as client:
+        server.trouble.silent = True
+        with pytest.raises(ModbusIOException):
+            client.write_registers(200, [1])
+        server.trouble.silent = False
+        assert client.connect()
+        assert not client.read_holding_registers(200, count=1).isError()
+    assert writes == []
+
+
+def test_a_slow_port_answers_late_and_takes_late(served: Any) -> None:
+    _, writes, server = served
+    with client_of(server.port) as client:
+        server.trouble.answer_ms = 120.0
+        begin_ns = clock.now_ns()
+        assert not client.write_registers(200, [1, 2]).isError()
+        assert clock.now_ns() - begin_ns >= 120 * clock.NS_PER_MS
+        assert writes[0][:2] == (200, [1, 2])
+        assert writes[0][2] - begin_ns >= 120 * clock.NS_PER_MS
+        server.trouble.answer_ms = 0.0
+        begin_ns = clock.now_ns()
+        assert not client.read_holding_registers(200, count=2).isError()
+        assert clock.now_ns() - begin_ns < 100 * clock.NS_PER_MS
+
+
+def test_requests_that_overlap_at_a_slow_port_are_each_served_once(served: Any) -> None:
+    _, writes, server = served
+    server.trouble.answer_ms = 50.0
+    with socket.create_connection(("127.0.0.1", server.port), timeout=2) as raw:
+        for transaction in (1, 2):
+            raw.sendall(bytes([0, transaction, 0, 0, 0, 6, 1, 6, 0, 200, 0, transaction]))
+            time.sleep(0.02)
+        answers = b""
+        while len(answers) < 24:
+            answers += raw.recv(64)
+    assert (answers[1], answers[13]) == (1, 2)
+    assert [values for _, values, _ in writes] == [[1], [2]]
+
+
+def test_a_refusing_port_takes_nothing(served: Any) -> None:
+    bank, writes, server = served
+    with client_of(server.port) as client:
+        server.trouble.refusing = True
+        assert client.write_registers(200, [1]).isError()
+        assert client.read_holding_registers(0, count=10).isError()
+        server.trouble.refusing = False
+        assert not client.read_holding_registers(0, count=10).isError()
+    assert (bank.registers, writes) == ([0] * bank.size, [])
+
+
+def test_nonsense_and_a_foreign_map_are_read_and_change_nothing(served: Any) -> None:
+    bank, _, server = served
+    bank.registers[:10] = range(1, 11)
+    bank.end_scan()
+    with client_of(server.port) as client:
+        server.trouble.foreign = True
+        assert client.read_holding_registers(0, count=10).registers == [2, *range(2, 11)]
+        server.trouble.foreign, server.trouble.nonsense = False, True
+        first, second = (client.read_holding_registers(0, count=120).registers for _ in range(2))
+        server.trouble.nonsense = False
+        assert len({tuple(first), tuple(second), tuple(bank.registers[:120])}) == 3
+        assert client.read_holding_registers(0, count=10).registers == list(range(1, 11))
+
+
+def test_a_port_is_closed_and_opened_again_in_its_place(served: Any) -> None:
+    _, _, server = served
+    port = server.port
+    with client_of(port) as client:
+        server.close_port()
+        wait_until(lambda: refused(port))
+        assert not client.connected or client_fails(client)
+        server.open_port()
+        wait_until(lambda: not refused(port))
+    assert server.port == port
+    with client_of(port) as client:
+        assert not client.read_holding_registers(0, count=1).isError()
+    server.close_port()  # a plant may end while its port is closed
+    wait_until(lambda: refused(port))
+
+
+def client_fails(client: ModbusTcpClient) -> bool:
+    try:
+        return bool(client.read_holding_registers(0, count=1).isError())
+    except ModbusException:
+        return True
+
+
+def refused(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 2
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 # -- the plant ---------------------------------------------------------------------------------------------------
@@ -243,6 +352,29 @@ def test_a_line_that_stops_for_a_part_without_a_permit_is_reset_and_goes_on() ->
         drive(plant, refused={1003}, until=6)
         assert (plant.world.good, plant.world.reject) == (5, 1)
         assert 5 <= plant.program.holds <= 20  # about 100 ms
+
+
+def test_the_console_of_a_running_line_breaks_it_and_it_recovers(tmp_path: Path) -> None:
+    settings = replace(short_run(parts=0), console=tmp_path / "console")
+    with running(settings) as plant, Console(tmp_path / "console") as console:
+        drive(plant, until=4)
+        session = plant._plc_session
+        before_ns = clock.now_ns()
+        assert before_ns < console.fault("plc_reboot", allowance_ms=200.0) < clock.now_ns()
+        time.sleep(0.05)
+        assert plant._plc_session != session
+        console.begin("the test")
+        drive(plant, until=12)
+        assert console.end("the test") > before_ns
+        state = console.state()
+        with pytest.raises(ConsoleError, match="gremlins"):
+            console.fault("gremlins")
+    assert (state["escaped_no_permit"], state["open_faults"]) == (0, [])
+    assert state["faults"] == {"plc_reboot": 1, "the test": 1}
+    assert 0 < state["affected"] < state["parts"]
+    assert state["infeed_open"] is True
+    with pytest.raises(ConsoleError, match="No plant answers"):
+        Console(tmp_path / "console")
 
 
 def test_telemetry_reaches_the_judge() -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from edge import cli
-from edge.station.loop import EngineHung
+from edge.commands import run
+from edge.station.hang import EngineHung
 
 STATION = '[recipe]\nrules = [{ name = "any" }]\n'
 
@@ -46,16 +46,16 @@ def test_the_process_ends_as_hung_once_the_station_is_left(monkeypatch: pytest.M
     monkeypatch.setattr("edge.station.build.station", station)
     monkeypatch.setattr("edge.realtime.prioritise", lambda _: None)
     monkeypatch.setattr("edge.realtime.settle", lambda: None)
-    monkeypatch.setattr(cli, "end_within", lambda seconds: done.append(f"at the latest in {seconds:g} s"))
+    monkeypatch.setattr(run, "end_within", lambda seconds: done.append(f"at the latest in {seconds:g} s"))
     monkeypatch.setattr("os._exit", end)
     (tmp_path / "station.toml").write_text(STATION)
     with pytest.raises(Ended):
-        cli.run_command(tmp_path / "station.toml", None, None)
-    assert done == ["at the latest in 10 s", "left: threads stopped, parts closed", f"ended: {cli.EXIT_HUNG}"]
+        run.run_station(tmp_path / "station.toml")
+    assert done == ["at the latest in 10 s", "left: threads stopped, parts closed", f"ended: {run.EXIT_HUNG}"]
 
 
 def test_what_hangs_on_the_way_out_does_not_keep_the_process() -> None:
-    code = "import time; from edge.cli import end_within; end_within(0.1); time.sleep(30)"
+    code = "import time; from edge.commands.run import end_within; end_within(0.1); time.sleep(30)"
     began = time.monotonic()
-    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == cli.EXIT_HUNG
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=60).returncode == run.EXIT_HUNG
     assert time.monotonic() - began < 25

@@ -14,7 +14,8 @@ import zmq
 from numpy.typing import NDArray
 
 from edge import config as cfg
-from edge.capture.events import CaptureFault, EpochChanged, FrameArrived, FrameLost, TriggerFault
+from edge.capture.events import EpochChanged, FrameArrived, FrameLost
+from edge.capture.thread import UNHEARD_NS
 from edge.clock import NS_PER_MS, NS_PER_S, now_ns
 from edge.core.ledger import PartLedger
 from edge.core.match import Matcher
@@ -22,10 +23,10 @@ from edge.core.outcome import Outcome
 from edge.core.part import FrameInfo, Trigger, Verdict
 from edge.core.pool import FramePool, Purpose
 from edge.core.rules import Rule
-from edge.station.health import UNHEARD_NS
+from edge.station.hang import EngineHung
 from edge.station.inspection import InspectThread
 from edge.station.interfaces import StationEvent
-from edge.station.loop import DeviceFailed, EngineHung, Station
+from edge.station.loop import Station
 from edge.station.mailbox import Mailbox
 from edge.station.reporting import Identity, Reporter
 from edge.wire import messages as wire
@@ -312,29 +313,6 @@ def test_a_camera_that_delivers_nothing_for_two_triggers_is_silent(make: Make) -
     assert rig.station.state(rig.station._health._trigger_ns)[0] == "RUNNING"
 
 
-@pytest.mark.parametrize("event", [CaptureFault("the cable is out"), TriggerFault("the cable is out")])
-def test_a_device_that_ended_ends_the_station(make: Make, event: StationEvent) -> None:
-    rig = make()
-    rig.mailbox.post(event)
-    with pytest.raises(DeviceFailed, match=r"cable is out.*Remedy"):
-        rig.turn()
-
-
-def test_a_batch_that_begins_with_a_device_fault_loses_neither_trigger_nor_lease(make: Make) -> None:
-    rig = make()
-    rig.mailbox.post(CaptureFault("the cable is out"))
-    rig.trigger(1)
-    rig.frame(1)
-    rig.mailbox.post(TriggerFault("the cable is out"))
-    rig.trigger(2)
-    with pytest.raises(DeviceFailed):
-        rig.turn()
-    rig.trigger(3)
-    rig.station.finish()
-    assert (rig.ledger.triggers, rig.ledger.causes) == (3, {"station_stopping": 3})
-    assert rig.all_free()
-
-
 def test_an_engine_that_hangs_ends_the_process_unless_the_process_itself_was_held_up(make: Make) -> None:
     rig, long_ns = make(), 60 * NS_PER_S
     rig.inspector.may_go.clear()
@@ -342,10 +320,10 @@ def test_an_engine_that_hangs_ends_the_process_unless_the_process_itself_was_hel
     rig.frame(1)
     rig.until(lambda: rig.inspect.hung(now_ns()))
     rig.inspect._busy_since_ns -= long_ns
-    rig.station._awake_ns -= long_ns
-    rig.station._turned_ns -= long_ns
+    rig.station._hang._awake_ns -= long_ns
+    rig.station._hang.turned_ns -= long_ns
     rig.turn()
-    rig.station._awake_ns -= long_ns  # now the time has passed while the loop turned
+    rig.station._hang._awake_ns -= long_ns  # now the time has passed while the loop turned
     with pytest.raises(EngineHung):
         rig.turn()
 
@@ -363,7 +341,7 @@ def test_without_a_session_the_record_goes_out_without_a_disposition(make: Make,
             return heard
 
         while not listen():  # until the subscription has arrived
-            rig.reporter.tick(now_ns(), ("STARTING", str(now_ns())))
+            rig.reporter.tick(now_ns(), ("STARTING", str(now_ns())), {})
         rig.trigger(1)
         rig.frame(1)
         rig.until(lambda: any(isinstance(m, wire.PartRecord) for m in listen()))

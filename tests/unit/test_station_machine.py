@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from edge import config as cfg
-from edge.capture.events import EpochChanged, FrameArrived, FrameLost, TriggersLost
+from edge.capture.events import DeviceBack, DeviceLost, EpochChanged, FrameArrived, FrameLost, TriggersLost
 from edge.clock import NS_PER_MS
 from edge.core.counter import wrap
 from edge.core.outcome import Outcome
@@ -172,7 +172,22 @@ class StationMachine(RuleBasedStateMachine):
     def change_recipe(self, really: bool) -> None:
         if not really:
             return
-        self.rig.station.change_recipe(OTHER if self.rig.reports.recipe != "second" else self.rig.config.recipe)
+        recipe = OTHER if self.rig.reports.recipe != "second" else self.rig.config.recipe
+        self.rig.station.change_recipe(recipe, self.rig.now)
+
+    @rule(device=st.sampled_from([""] * 8 + ["camera", "trigger"]), counter=st.sampled_from([0, 1, 2, 70, -5]))
+    def away(self, device: str, counter: int) -> None:
+        if not device:
+            return
+        self.rig.post(DeviceLost(device, "test"))
+        self.wait(30)
+        if device == "camera":  # what it had exposed is lost with it, and its counter is another's
+            self.due.clear()
+            self.camera += counter
+        self.rig.post(DeviceBack(device))
+        self.collect()
+        self.rig.grant()
+        self.high = None
 
     @invariant()
     def all_adds_up(self) -> None:
@@ -184,7 +199,7 @@ class StationMachine(RuleBasedStateMachine):
         assert rig.ledger.triggers == len(rig.reports.ended) + len(rig.ledger)
         held = SLOTS - rig.pool.occupancy()["free"]
         inspected = len(rig.engine.jobs) + len(rig.engine.displaced)
-        assert held == inspected + sum(not isinstance(h, str) for h in rig.station._frames.values())
+        assert held == inspected + sum(not isinstance(h, str) for h in rig.station._frames._waiting.values())
         for part in rig.reports.ended:
             assert part.verdict is not None
             assert part.frame is None or part.frame.tag == str(part.trigger.t0_ns), "another part's frame"

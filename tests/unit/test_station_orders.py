@@ -58,7 +58,7 @@ def test_the_status_is_the_state_and_its_reason() -> None:
 def test_what_a_station_does_not_know_is_refused(name: str, arguments: dict[str, str]) -> None:
     answer = ordered(Rig(), name, **arguments)
     assert not answer.ok
-    assert "recipe, status" in answer.text
+    assert "status, trace" in answer.text
 
 
 def test_a_command_that_was_withdrawn_is_not_carried_out(tmp_path: Path) -> None:

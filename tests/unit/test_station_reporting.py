@@ -36,7 +36,7 @@ class Heard:
     def messages(self) -> list[wire.Published]:
         """Return what was published since the last call, up to a change of state made here."""
         self.marks += 1
-        self.reporter.tick(0, ("MARK", str(self.marks)))
+        self.reporter.tick(0, ("MARK", str(self.marks)), {})
         out: list[wire.Published] = []
         while self.subscriber.poll(PATIENCE_MS if self.arrived else 5):
             self.arrived = True
@@ -80,9 +80,9 @@ def test_a_record_goes_out_with_its_acknowledgement(heard: Heard) -> None:
 @pytest.mark.parametrize("t3_ns", [START_NS, None])
 def test_a_record_waits_for_its_acknowledgement_as_long_as_agreed(heard: Heard, t3_ns: int | None) -> None:
     heard.reporter.concluded(part(1, t3_ns), 1)
-    heard.reporter.tick(START_NS + ACK_PATIENCE_NS, RUNNING)
+    heard.reporter.tick(START_NS + ACK_PATIENCE_NS, RUNNING, {})
     assert heard.records() == []
-    heard.reporter.tick(START_NS + ACK_PATIENCE_NS + 1, RUNNING)
+    heard.reporter.tick(START_NS + ACK_PATIENCE_NS + 1, RUNNING, {})
     assert [(r.part, r.disposition, r.t4_ns) for r in heard.records()] == [(1, "", None)]
 
 
