@@ -216,20 +216,20 @@ def mark(name: str, value: int = 0) -> None:
         name: a literal; at most 4096 different ones are told apart.
         value: shown with it, signed 64 bit: a part number, a count.
     """
-    if _recorder is not None:
-        _recorder.put(_INSTANT, name, value)
+    if (recorder := _recorder) is not None:  # once: another thread may stop it meanwhile
+        recorder.put(_INSTANT, name, value)
 
 
 def begin(name: str, value: int = 0) -> None:
     """Record that something begins in the calling thread; see ``mark``.  Durations of a thread nest."""
-    if _recorder is not None:
-        _recorder.put(_BEGIN, name, value)
+    if (recorder := _recorder) is not None:
+        recorder.put(_BEGIN, name, value)
 
 
 def end(name: str) -> None:
     """Record the end of what the calling thread began last."""
-    if _recorder is not None:
-        _recorder.put(_END, name, 0)
+    if (recorder := _recorder) is not None:
+        recorder.put(_END, name, 0)
 
 
 def request(reason: str) -> None:
@@ -237,8 +237,8 @@ def request(reason: str) -> None:
 
     The same reason is heard once in 10 s, and at most 8 requests wait for the disk.
     """
-    if _recorder is not None:
-        _recorder.request(reason)
+    if (recorder := _recorder) is not None:
+        recorder.request(reason)
 
 
 def write(reason: str) -> Path | None:
@@ -250,13 +250,14 @@ def write(reason: str) -> Path | None:
     Raises:
         OSError: the disk does not take it.
     """
-    return None if _recorder is None else _recorder.write(reason)
+    recorder = _recorder
+    return None if recorder is None else recorder.write(reason)
 
 
 def dump(path: Path, reason: str) -> None:
     """Write a trace to ``path`` now, as ``write`` does; it appears there when it is complete."""
-    if _recorder is not None:
-        _recorder.dump(path, reason)
+    if (recorder := _recorder) is not None:
+        recorder.dump(path, reason)
 
 
 def stop(timeout_s: float = 2.0) -> None:
@@ -275,12 +276,15 @@ def stop(timeout_s: float = 2.0) -> None:
 
 
 def _on_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    request(f"unhandled {kind.__name__}: {error}")
-    (sys.__excepthook__ if _hooks is None else _hooks[0])(kind, error, trace)
+    hooks = _hooks
+    with suppress(Exception):  # an exception's own text may raise
+        request(f"unhandled {kind.__name__}: {error}")
+    (sys.__excepthook__ if hooks is None else hooks[0])(kind, error, trace)
 
 
 def _on_thread_exception(args: threading.ExceptHookArgs) -> None:
+    hooks = _hooks
     name = args.thread.name if args.thread is not None else "thread"
-    with suppress(Exception):  # an exception's own text may raise
+    with suppress(Exception):
         request(f"unhandled {args.exc_type.__name__} in {name}: {args.exc_value}")
-    (threading.__excepthook__ if _hooks is None else _hooks[1])(args)
+    (threading.__excepthook__ if hooks is None else hooks[1])(args)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import resource
 import sys
 
 _log = logging.getLogger(__name__)
@@ -31,6 +32,11 @@ def prioritise(priority: int) -> bool:
         )
         return False
     return True
+
+
+def leave_no_core() -> None:
+    """Write no memory to disk if the process breaks: it holds secret keys, and the restart would wait for it."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def settle() -> None:

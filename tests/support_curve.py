@@ -61,7 +61,8 @@ class Served:
         """Wait and work once."""
         self.router.wait(10)
         while (frames := self.router.receive()) is not None:
-            self.heard.append((frames[0], frames[1]))
+            if frames:
+                self.heard.append((frames[0], frames[1]))
 
     def until(self, done: Callable[[], bool], timeout_s: float = PATIENCE_S) -> bool:
         """Serve until ``done``, and return whether it was."""

@@ -14,6 +14,8 @@ from edge.clock import NS_PER_S, now_ns, wall_iso, wall_ns
 from edge.config import JournalConfig
 from edge.record.journal import Counts, Event, Fact, Journal
 from edge.record.journal.files import DayFile, in_folder
+from edge.record.journal.reconcile import Reconciliation, reconcile
+from edge.record.journal.rows import Row
 from edge.wire.messages import FindingRecord, PartRecord
 
 MS = 1_000_000
@@ -147,3 +149,76 @@ class Wall:
 
     def __call__(self) -> int:
         return wall_ns() + self.offset_ns
+
+
+PERIOD = 100 * MS
+REJECTED = 5  # every fifth
+
+
+class Plant:
+    """Writes the journals of a line that ran ``parts`` parts without trouble; a test leaves out or adds what it likes.
+
+    Time begins at ``start``; part n is at the eye ``PERIOD`` n later.
+    """
+
+    def __init__(self, folder: Path, parts: int = 40) -> None:
+        self.station, self.gateway = folder / "station", folder / "gateway"
+        self.start = now_ns()
+        self.numbers = range(1, parts + 1)
+        self.end = self.start + (parts + 20) * PERIOD
+        self.parts = {n: part(n, self.at(n), **(_REJECT if n % REJECTED == 0 else {})) for n in self.numbers}
+        self.facts = {n: life(n, self.at(n), "REJECT" if n % REJECTED == 0 else "PASS") for n in self.numbers}
+        self.extra: dict[str, list[Row]] = {"station": [], "gateway": []}
+        self.clean = {"station": True, "gateway": True}
+
+    def at(self, number: int) -> int:
+        return self.start + number * PERIOD
+
+    def write(self) -> None:
+        good = sum(n % REJECTED != 0 for n in self.numbers)
+        plc = {"session": PLC, "last_part": 0, "opened": 0, "without_permit": 0, "met_gate": 0}
+        total = len(self.numbers)
+        begun = {"what": "begun", "plc": PLC, "gateway": GATEWAY, "station": 0, "epoch": 1, "fence": 0, "last_part": 0}
+        granted = {**begun, "what": "granted", "station": STATION}
+        after = {"session": PLC, "last_part": total, "opened": good, "without_permit": total - good, "met_gate": total}
+        register = {"plc_triggers": total, "rejected": {"reject": total - good}, "executed": good, "voided": {}}
+        self._write(
+            self.station,
+            "station",
+            [Event("state", "RUNNING", {}, self.start), *self.parts.values(), *self.extra["station"]],
+            Counts({"outcomes": {"PASS": good, "REJECT": total - good}, "trigger_jumps": 0}, self.end),
+        )
+        self._write(
+            self.gateway,
+            "gateway",
+            [
+                Event("session", "", begun, self.start),
+                Event("session", "", granted, self.start),
+                Counts({"plc": plc}, self.start),
+                *sorted((f for facts in self.facts.values() for f in facts), key=lambda f: f.at_ns),
+                *self.extra["gateway"],
+            ],
+            Counts({**register, "plc": after}, self.end),
+        )
+
+    def _write(self, folder: Path, process: str, rows: list[Row], counters: Counts) -> None:
+        now = [self.start]
+        one: Journal = journal(folder, process, clock=lambda: now[0])
+        for row in [*rows, counters]:
+            one.put(row)
+        now[0] = self.end
+        one.close()
+        if not self.clean[process]:
+            self.change(process, "DELETE FROM event WHERE kind = (SELECT id FROM word WHERE text = 'stopped')")
+            self.change(process, f"DELETE FROM counts WHERE at_ns = {self.end}")
+
+    def change(self, process: str, sql: str) -> None:
+        with closing(sqlite3.connect(the_file(getattr(self, process)))) as connection:
+            assert connection.execute(sql).rowcount > 0
+            connection.commit()
+
+    def reconcile(self) -> Reconciliation:
+        return reconcile(self.station, self.gateway)
+
+
+_REJECT: dict[str, Any] = {"outcome": "REJECT", "cause": "rule", "rule": "scratch"}

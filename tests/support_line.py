@@ -159,6 +159,7 @@ def end(line: Line, stop: bool = False, timeout_s: float = 60.0) -> Ended:
 def assert_nothing_escaped(seen: Ended) -> None:
     """The referee's word: no part went through without a right to, or on another part's frame."""
     assert seen.summary["escaped_no_permit"] == 0, "a part is in the good bin without a permit"
+    assert seen.summary["passed_unasked"] == 0, "a part passed that the station did not pass by its own frame"
     assert seen.summary["wrong_part"] == 0, "a part's bin followed another part's frame"
     assert seen.summary["good_bin"] > 0, "nothing passed: rejecting everything proves nothing"
     assert seen.summary["reject_bin"] > 0, "nothing was rejected: passing everything proves nothing"

@@ -29,7 +29,11 @@ def frame_shape(width: int, height: int, color: Color) -> tuple[int, ...]:
 
 
 class Device(ABC):
-    """Something that is opened, shows that it is alive, and is closed."""
+    """Something that is opened, shows that it is alive, and is closed.
+
+    Its owner opens it once, before its thread starts, and closes it once, after that thread has ended.  In between the
+    thread closes it and opens it again, whenever it fails or falls silent.
+    """
 
     def __enter__(self: _Device) -> _Device:
         self.open()
@@ -42,12 +46,18 @@ class Device(ABC):
 
     @property
     def heard_ns(self) -> int:
-        """When the device last showed that it is alive, monotonic.  Now, where it has no heartbeat of its own."""
+        """When the device last showed that it is alive, monotonic.  Now, where it has no heartbeat of its own.
+
+        Any thread may ask, with each of its turns: it must not wait or raise.
+        """
         return now_ns()
 
     @abstractmethod
     def open(self) -> None:
         """Connect and make ready.  Does nothing where the device is open already.
+
+        What the device has buffered is discarded: frames and edges of the time when nobody listened must not come
+        after it.  It should return within 2 s: a thread that is opening its device cannot be stopped.
 
         Raises:
             CameraError: it cannot be reached, or delivers another size or colour than configured.
@@ -61,8 +71,8 @@ class Device(ABC):
 class Camera(Device):
     """A source of frames.
 
-    ``open`` and ``close`` belong to one owner, ``grab`` to one thread at a time; ``software_trigger`` may come from
-    another thread.  A closed camera can be opened again; its frame counter then need not go on where it was.
+    ``open``, ``close`` and ``grab`` come from one thread at a time, ``software_trigger`` may come from another, at any
+    time.  A closed camera can be opened again; its frame counter then need not go on where it was.
 
     Args:
         width, height: of a frame, in pixels.
@@ -91,7 +101,7 @@ class Camera(Device):
             What the camera says of the frame, or None where none came in time.
 
         Raises:
-            CameraError: the camera is closed, or has failed for good.
+            CameraError: the camera is closed, or has failed so that it must be closed and opened again.
             ValueError: ``into`` is not such memory.
         """
         if into.shape != self.shape or not into.flags.c_contiguous:
@@ -137,7 +147,11 @@ class SoftwareTriggeredCamera(Camera):
             return  # the skipped counter tells of it
 
     def _restart(self) -> None:
-        """Begin at frame 1 with no trigger waiting."""
+        """Begin at frame 1 with no trigger waiting.
+
+        A trigger that comes at this very moment may be lost, or skip a number; the station learns the numbers anew
+        behind a reopened camera anyhow.
+        """
         self._triggers = queue.Queue(PENDING_TRIGGERS)
         self._counter = 0
 
@@ -176,7 +190,7 @@ class TriggerSource(Device):
         """Return the next edge, or None where none came within ``timeout_s`` seconds.
 
         Raises:
-            CameraError: the source is closed, or has failed for good.
+            CameraError: the source is closed, or has failed so that it must be closed and opened again.
         """
 
 

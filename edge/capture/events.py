@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from edge.core.part import FrameInfo, Trigger
 from edge.core.pool import Lease
 
+CAMERA, TRIGGER = "camera", "trigger"
+"""What events call the two devices: the sections of the configuration that name them."""
+
 
 @dataclass(frozen=True)
 class FrameArrived:

@@ -9,6 +9,8 @@ import numpy as np
 from edge import flight
 from edge.capture.base import Camera, TriggerSource
 from edge.capture.events import (
+    CAMERA,
+    TRIGGER,
     CaptureEvent,
     EpochChanged,
     FrameArrived,
@@ -25,9 +27,6 @@ from edge.core.pool import Frame, FramePool, Lease, Purpose
 
 EXHAUSTED_WAIT_S = 0.005
 """Wait without a slot: short, so that one that falls free is taken before the next frame comes."""
-
-CAMERA, TRIGGER = "camera", "trigger"
-"""What events call the two devices: the sections of the configuration that name them."""
 
 
 class CaptureThread(DeviceThread):

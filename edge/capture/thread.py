@@ -6,7 +6,7 @@ import logging
 import random
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from edge import flight
 from edge.capture.base import Device
@@ -23,8 +23,9 @@ UNHEARD_NS = NS_PER_S
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
 """Before the first try to open a lost device, and at most: each pause is twice as long as the one before."""
 
-STOP_S = 5.0
-"""More than any driver's ``open`` may take: a thread that is opening its device can end only when that returns."""
+STOP_S = 3.0
+"""How long a thread is waited for.  One that is opening its device ends only when that returns, which takes the plant's
+drivers 2 s; a driver that takes longer than this counts as hung."""
 
 _STALL_NS = NS_PER_S // 2
 """A turn that takes this long means that the process was stopped: what the device sent meanwhile is yet to be read."""
@@ -58,31 +59,47 @@ class DeviceThread(ABC):
         self._device_name, self._device, self._tell, self._clock = device_name, device, post, clock
         self._turned_ns = self._awake_ns = self._opened_ns = clock()
         self._pause_s = FIRST_PAUSE_S
+        self._was_late = False  # the last turn
         self._reopen_for = ""
+        self._died = ""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     @property
-    def alive(self) -> bool:
-        """Whether the thread runs."""
-        return self._thread.is_alive()
+    def name(self) -> str:
+        """What events call the device."""
+        return self._device_name
 
     @property
     def heard_ns(self) -> int:
-        """When the device last showed that it is alive, monotonic.  One whose driver does not return shows nothing."""
+        """When the device last showed that it is alive, monotonic.  One whose driver does not return shows nothing.
+
+        Raises:
+            CameraError: the thread itself has failed, and nothing will open the device again.
+        """
+        if self._died:
+            raise CameraError(
+                f"The thread at the {self._device_name} has failed: {self._died}.",
+                "start the station again, and report what the log says before this.",
+            )
         return min(self._device.heard_ns, self._turned_ns)
 
     def start(self) -> None:
         """Start the thread, once."""
         self._thread.start()
 
+    def ask_to_stop(self) -> None:
+        """Ask the thread to end.  Returns at once."""
+        self._stopping.set()
+
     def stop(self, timeout_s: float = STOP_S) -> bool:
         """Ask the thread to end and wait for it.
 
         Returns:
-            Whether it has ended.  False means that the driver hangs; the process must end then.
+            Whether it has ended.  False means that the driver hangs: the device must not be closed, as the driver is
+            still in use, and the process must end.
         """
-        self._stopping.set()
+        self.ask_to_stop()
         if self._thread.ident is not None:
             self._thread.join(timeout_s)
         return not self._thread.is_alive()
@@ -98,6 +115,9 @@ class DeviceThread(ABC):
                     self._turn()
                 except Exception as error:  # noqa: BLE001 - whatever a driver raises must reach the station
                     self._lose(error)
+        except BaseException as error:
+            self._died = _in_words(error)  # the station asks with its next turn, and ends
+            raise
         finally:
             self._give_back()
 
@@ -107,9 +127,10 @@ class DeviceThread(ABC):
             raise CameraError(reason, "it is closed and opened again; check it if this goes on.")
         self._step()
         now = self._clock()
-        if now - self._turned_ns > _STALL_NS:
+        is_late = now - self._turned_ns > _STALL_NS
+        if is_late and not self._was_late:  # turn after turn it is the driver that does not return in time
             self._awake_ns = now
-        self._turned_ns = now
+        self._was_late, self._turned_ns = is_late, now
         if now - max(self._device.heard_ns, self._awake_ns) > UNHEARD_NS:
             raise CameraError(
                 f"The {self._device_name} has shown no sign of life for {UNHEARD_NS / NS_PER_S:g} s.",
@@ -141,6 +162,8 @@ class DeviceThread(ABC):
             self._device.open()
         except Exception as error:  # noqa: BLE001 - tried again
             return _in_words(error)
+        if self._stopping.is_set():  # whoever is told of devices may have gone meanwhile
+            return None
         self._reopened()
         self._turned_ns = self._awake_ns = self._opened_ns = self._clock()
         self._reopen_for = ""
@@ -168,5 +191,21 @@ class DeviceThread(ABC):
         return
 
 
-def _in_words(error: Exception) -> str:
-    return str(error) if isinstance(error, EdgeError) else f"{type(error).__name__}: {error}"
+def stop_all(threads: Iterable[DeviceThread], timeout_s: float = STOP_S) -> list[str]:
+    """Ask all threads to end, and wait ``timeout_s`` for them together.
+
+    Returns:
+        The names of the devices whose drivers hang; see ``DeviceThread.stop``.
+    """
+    threads = list(threads)
+    for thread in threads:
+        thread.ask_to_stop()
+    end_ns = now_ns() + int(timeout_s * NS_PER_S)
+    return [thread.name for thread in threads if not thread.stop(max(0, end_ns - now_ns()) / NS_PER_S)]
+
+
+def _in_words(error: BaseException) -> str:
+    try:
+        return str(error) if isinstance(error, EdgeError) else f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 - a driver's own class, and its words are not worth the thread
+        return type(error).__name__

@@ -103,7 +103,8 @@ class VideoCamera(SoftwareTriggeredCamera):
             found, image = capture.read(target)
         if not found and self._device is not None:
             raise CameraError(
-                f"Video device {self._source} delivers no frame any more.", "check its cable and power; start again."
+                f"Video device {self._source} delivers no frame any more.",
+                "check its cable and power; it is opened again until it delivers.",
             )
         if not found:
             return None  # the file's end

@@ -33,16 +33,16 @@ def parse_time(text: str, now: datetime | None = None) -> int:
     Raises:
         ConfigError: it is neither.
     """
-    if text[-1:] in _UNITS and text[:-1].isdigit():
-        then = (now or datetime.now(timezone.utc)) - timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
-    else:
-        try:
+    try:
+        if text[-1:] in _UNITS and text[:-1].isdigit():
+            then = (now or datetime.now(timezone.utc)) - timedelta(**{_UNITS[text[-1]]: int(text[:-1])})
+        else:
             then = datetime.fromisoformat(text.replace("Z", "+00:00"))
-        except ValueError:
-            raise ConfigError(
-                f"{text!r} is no time.", "give one as 2026-11-22, 2026-11-22T06:00, or an age as 90m, 12h, 7d."
-            ) from None
-        then = then.replace(tzinfo=timezone.utc) if then.tzinfo is None else then
+    except (ValueError, OverflowError):
+        raise ConfigError(
+            f"{text!r} is no time.", "give one as 2026-11-22, 2026-11-22T06:00, or an age as 90m, 12h, 7d."
+        ) from None
+    then = then.replace(tzinfo=timezone.utc) if then.tzinfo is None else then
     return round(then.timestamp() * 1000)
 
 

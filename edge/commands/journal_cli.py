@@ -24,8 +24,8 @@ Limit = Annotated[int | None, typer.Option(min=1, help="At most so many.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
 Outcome = Annotated[str | None, typer.Option(help="PASS, REJECT or NO_DECISION.")]
 Cause = Annotated[str | None, typer.Option(help="As in docs/signal.md: rule, frame_missing, ...")]
-Part = Annotated[int | None, typer.Option(min=0, help="Number of the part.")]
-Session = Annotated[int | None, typer.Option(min=0, help="Of the station; 0 for parts without one.")]
+Part = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Number of the part.")]
+Session = Annotated[int | None, typer.Option(min=0, max=2**32 - 1, help="Of the station; 0 for parts without one.")]
 Recipe = Annotated[str | None, typer.Option(help="Name of the recipe.")]
 
 

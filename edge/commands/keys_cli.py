@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from edge.errors import ConfigError
-from edge.wire.allow import Binding, read_allowed, write_allowed
+from edge.wire.allow import Binding, change_allowed, read_allowed
 from edge.wire.keys import generate, read_public, write_pair
 
 app = typer.Typer(
@@ -68,8 +68,7 @@ def allow(path: Path, key: str, station: str, lane: int) -> str:
         ConfigError: the file cannot be read or written.
     """
     wanted = Binding(key, station, lane)
-    others = [b for b in _bindings(path) if b.key != key]
-    write_allowed(path, [*others, wanted])
+    change_allowed(path, lambda bindings: [*(b for b in bindings if b.key != key), wanted])
     return f"{path}: {key} may speak for station {station}, lane {lane}."
 
 
@@ -79,13 +78,12 @@ def revoke(path: Path, key: str) -> str:
     Raises:
         ConfigError: the key is not listed, or the file cannot be read or written.
     """
-    bindings = read_allowed(path).bindings
-    kept = [b for b in bindings if b.key != key]
-    if len(kept) == len(bindings):
-        raise ConfigError(f"{path} does not list {key}.", f"see `edge keys list {path}`.")
-    write_allowed(path, kept)
+
+    def without(bindings: tuple[Binding, ...]) -> list[Binding]:
+        kept = [b for b in bindings if b.key != key]
+        if len(kept) == len(bindings):
+            raise ConfigError(f"{path} does not list {key}.", f"see `edge keys list {path}`.")
+        return kept
+
+    change_allowed(path, without)
     return f"{path}: {key} may speak no more."
-
-
-def _bindings(path: Path) -> tuple[Binding, ...]:
-    return read_allowed(path).bindings if path.exists() else ()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -60,6 +63,13 @@ endpoint = "{folder}/gateway-telemetry"
 """
 
 
+END_S = 30.0
+"""For a process to end that was asked to before another takes its name."""
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_libc = ctypes.CDLL(None)
+
+
 class ProcessFailed(EdgeError):
     """A process of the line ended when it should not have."""
 
@@ -75,7 +85,8 @@ class Line:
         plc: more of the ``[plc]`` section of the gateway, and sections behind it, TOML.
         link: the socket in the folder at which the station looks for the gateway.
 
-    Use it as a context manager: leaving it ends every process and removes the folder.
+    Use it as a context manager: leaving it ends every process and removes the folder.  Where the process that uses it
+    is killed, its processes are too.
     """
 
     def __init__(
@@ -100,9 +111,10 @@ class Line:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for name in list(self._processes):
-            self.stop(name)
-        self._temporary.cleanup()
+        with ExitStack() as leaving:  # each of these, whatever becomes of the others
+            leaving.callback(self._temporary.cleanup)
+            for name in reversed(self._processes):
+                leaving.callback(self.stop, name)
 
     def endpoint(self, name: str) -> str:
         """Return the address of one of the line's sockets."""
@@ -117,16 +129,20 @@ class Line:
             program: Python arguments that stand in for ``-m edge``.
             inside: a command that runs the rest, as ``ip netns exec NAME``.
 
-        A process that had this name before must have ended.
+        A process that had this name before must have been asked to end.  The thread that calls this must outlive it.
+
+        Raises:
+            ProcessFailed: that process does not end.
         """
-        if (before := self._processes.get(name)) is not None:
-            before.wait()
+        if name in self._processes:
+            self.wait(name, END_S)
         with (self.folder / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
                 [*inside, sys.executable, *(program or ("-m", "edge")), *command],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=log,
+                preexec_fn=_end_with(os.getpid()),  # noqa: PLW1509 - two system calls, and none of Python's locks
             )
 
     def pid(self, name: str) -> int:
@@ -242,3 +258,14 @@ class Line:
         """Return the plant's summary."""
         result: dict[str, object] = json.loads((self.folder / "summary.json").read_text())
         return result
+
+
+def _end_with(parent: int) -> Callable[[], None]:
+    """Return what a new process does so that it does not outlive the process ``parent``, which started it."""
+
+    def bind() -> None:
+        _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it ended before that
+            os._exit(1)
+
+    return bind

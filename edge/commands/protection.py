@@ -15,6 +15,7 @@ from edge.errors import ConfigError, EdgeError
 from edge.wire.allow import read_allowed
 from edge.wire.keys import ClientKeys, client_keys, read_secret
 from edge.wire.sockets import HANDSHAKE_MS, unbound
+from edge.wire.unix import is_open
 
 _OTHERS = 0o007
 _ALL_ADDRESSES = ("tcp://*:", "tcp://0.0.0.0:", "tcp://[::]:")
@@ -57,6 +58,7 @@ def signal_path(config: StationConfig | GatewayConfig) -> str:
 def gaps(config: StationConfig | GatewayConfig) -> Iterator[Gap]:
     """Yield what is unprotected, or open to more than it need be."""
     yield from _control(config.control)
+    yield from _folders(config)
     if isinstance(config, StationConfig):
         return
     mode = config.security.ipc_mode
@@ -79,6 +81,16 @@ def _control(control: ControlConfig) -> Iterator[Gap]:
         yield Gap("control socket", f"control.mode {control.mode} lets every user of this host command", 'use "0660"')
 
 
+def _folders(config: StationConfig | GatewayConfig) -> Iterator[Gap]:
+    signal = config.gateway.endpoint if isinstance(config, StationConfig) else config.bind
+    ends = [end for end in (signal, config.telemetry.endpoint) if end is not None and end.startswith("ipc://")]
+    paths = [end.removeprefix("ipc://") for end in ends]
+    found = [path for path in (*paths, config.control.path) if path is not None and is_open(Path(path))]
+    if found:
+        detail = f"every user of this host may put his own in the place of {', '.join(found)}"
+        yield Gap("socket folder", detail, "use a folder of the service's own, such as /run/edge")
+
+
 def handshake(endpoint: str, keys: ClientKeys) -> str:
     """Connect to a gateway by its keys, and hang up.
 
@@ -93,6 +105,7 @@ def handshake(endpoint: str, keys: ClientKeys) -> str:
         events |= zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL
         monitor = socket.get_monitor_socket(int(events))
         try:
+            socket.set(zmq.IPV6, int("[" in endpoint))
             socket.connect(endpoint)
             while monitor.poll(_PATIENCE_MS):
                 event = zmq.Event(int.from_bytes(monitor.recv_multipart()[0][:2], "little"))

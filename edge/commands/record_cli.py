@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -27,6 +28,8 @@ def record_command(
     with Console(stderr=True).status("Asking the station") as status:
         header = record(settings, out, Bounds(parts, max_mb, seconds), status.update)
     print(f"{out}: {header.parts} parts, {header.frames} frames; {header.dropped} not kept; ended: {header.ended}")
+    if header.lead_in_ns is None:
+        print("warning: it ended before its lead-in did, and cannot be replayed: record more parts.", file=sys.stderr)
 
 
 def replay_command(

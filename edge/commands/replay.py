@@ -22,6 +22,9 @@ SCORE_TOLERANCE = 1e-3
 BOX_TOLERANCE_PX = 1.0
 SHOWN = 20
 
+LEAST_COMPARED = 0.5
+"""Of the recorded parts: where fewer can be compared, agreement says little."""
+
 
 @dataclass(frozen=True)
 class Changes:
@@ -34,10 +37,10 @@ class Changes:
 
 
 class Difference(NamedTuple):
-    """One part that is not as in the reference: its verdict, its frame, its findings, or its being there at all."""
+    """One part that is not as in the reference: its verdict, recipe, frame, findings, or its being there at all."""
 
     part: int
-    what: Literal["verdict", "frame", "findings", "missing", "new"]
+    what: Literal["verdict", "recipe", "frame", "findings", "missing", "new"]
     was: str
     now: str
 
@@ -56,7 +59,12 @@ class Comparison:
 
 
 def compare(
-    reference: Sequence[PartResult], replayed: Replayed, lead_in_ns: int, same: bool, floor: float
+    reference: Sequence[PartResult],
+    replayed: Replayed,
+    lead_in_ns: int,
+    same: bool,
+    floor: float,
+    recipes: bool = True,
 ) -> Comparison:
     """Compare part by part.
 
@@ -66,6 +74,7 @@ def compare(
         lead_in_ns: parts triggered up to then are not compared.
         same: model, engine and precision are those of the reference, so that findings must agree too.
         floor: the lowest score of a finding; one so near to it may be there or not.
+        recipes: each part must have been decided by the recipe of the same name.
     """
     result = Comparison()
     now = {(part.part, part.t0_ns): part for part in replayed.parts}
@@ -73,23 +82,25 @@ def compare(
         other = now.pop((was.part, was.t0_ns), None)
         if was.t0_ns <= lead_in_ns:
             result.lead_in += 1
-        elif {was.frame, other.frame if other else None} & replayed.unseen:
+        elif (was.part, was.t0_ns) in replayed.unseen:
             result.unseen += 1
         else:
             result.compared += 1
-            result.differences += _differences(was, other, same, floor)
+            result.differences += _differences(was, other, same, floor, recipes)
     for part in now.values():
         if part.t0_ns > lead_in_ns:
             result.differences.append(Difference(part.part, "new", "", _verdict(part)))
     return result
 
 
-def _differences(was: PartResult, now: PartResult | None, same: bool, floor: float) -> list[Difference]:
+def _differences(was: PartResult, now: PartResult | None, same: bool, floor: float, recipes: bool) -> list[Difference]:
     if now is None:
         return [Difference(was.part, "missing", _verdict(was), "")]
     found = []
     if was.frame != now.frame:
         found.append(Difference(was.part, "frame", str(was.frame), str(now.frame)))
+    if recipes and was.recipe != now.recipe:
+        found.append(Difference(was.part, "recipe", was.recipe, now.recipe))
     if _verdict(was) != _verdict(now):
         found.append(Difference(was.part, "verdict", _verdict(was), _verdict(now)))
     elif same:
@@ -163,10 +174,11 @@ class Report:
         return "\n".join(lines)
 
     def refuse(self) -> None:
-        """Raise where the replay is not as recorded and was not accepted.
+        """Raise where the replay is not as recorded and was not accepted, or too little of it was compared.
 
         Raises:
             ReplayMismatch: naming the first difference.
+            RecordingError: there is none, and fewer than half of the parts were compared.
         """
         if self.comparison.differences and not self.accepted:
             raise ReplayMismatch(
@@ -174,6 +186,7 @@ class Report:
                 f"compared, the first: {self.comparison.differences[0]}.",
                 "mend what changed the verdicts, or accept an intended change with --update.",
             )
+        _demand_enough(self.folder, self.comparison)
 
 
 def run(folder: Path, changes: Changes, update: bool = False) -> Report:
@@ -185,21 +198,33 @@ def run(folder: Path, changes: Changes, update: bool = False) -> Report:
     """
     recording = Recording(folder)
     config = _config(recording, changes)
+    own_recipe = changes.config is not None or recording.header.own_recipe
     with deciding(config) as decides:
         now = Decider(decides.package.identity, decides.choice.engine, decides.choice.precision, __version__)
-        replayed = replay(recording, config, decides, own_recipe=changes.config is not None)
+        replayed = replay(recording, config, decides, own_recipe=own_recipe)
     was = recording.header.decider
     same = (was.model, was.engine, was.precision) == (now.model, now.engine, now.precision)
     floor = min(rule.min_score for rule in config.recipe.rules)
     lead_in_ns = recording.header.lead_in_ns
     if lead_in_ns is None:
         raise RecordingError(f"{folder} ended before a replay of it could be compared.", "record more parts.")
-    comparison = compare(recording.reference, replayed, lead_in_ns, same, floor)
+    recipes = changes.config is None
+    comparison = compare(recording.reference, replayed, lead_in_ns, same, floor, recipes)
     if not comparison.compared:
         raise RecordingError(f"{folder} holds no part that can be compared.", "record more parts.")
     if update:
-        _accept(recording, config, now, replayed, len(comparison.differences))
+        _demand_enough(folder, comparison)
+        _accept(recording, config, now, replayed, len(comparison.differences), own_recipe)
     return Report(folder, was, now, comparison, update)
+
+
+def _demand_enough(folder: Path, comparison: Comparison) -> None:
+    parts = comparison.compared + comparison.lead_in + comparison.unseen
+    if comparison.compared < LEAST_COMPARED * parts:
+        raise RecordingError(
+            f"Only {comparison.compared} of the {parts} parts of {folder} can be compared.",
+            "record more parts, on a disk that takes every frame.",
+        )
 
 
 def _config(recording: Recording, changes: Changes) -> StationConfig:
@@ -222,11 +247,20 @@ def _config(recording: Recording, changes: Changes) -> StationConfig:
 
 
 def _accept(
-    recording: Recording, config: StationConfig, decider: Decider, replayed: Replayed, differences: int
+    recording: Recording,
+    config: StationConfig,
+    decider: Decider,
+    replayed: Replayed,
+    differences: int,
+    own_recipe: bool,
 ) -> None:
     accepted = (*recording.header.accepted, Accepted(wall_iso(), decider, differences))
     header = msgspec.structs.replace(
-        recording.header, config=config.model_dump(mode="json"), decider=decider, accepted=accepted
+        recording.header,
+        config=config.model_dump(mode="json"),
+        decider=decider,
+        accepted=accepted,
+        own_recipe=own_recipe,
     )
     recording.accept(header, replayed.parts)
 

@@ -19,7 +19,7 @@ from edge.clock import NS_PER_MS
 from edge.config import RecipeConfig, RecipeFile, StationConfig, parse
 from edge.core import budget
 from edge.core.outcome import Outcome
-from edge.core.part import Part, Verdict
+from edge.core.part import FrameInfo, Part, Verdict
 from edge.core.pool import FramePool, Lease, Purpose
 from edge.core.rules import Rule
 from edge.engine.inspector import Inspector
@@ -46,11 +46,11 @@ class Replayed:
 
     Attributes:
         parts: a result for each part that ended, in their order.
-        unseen: camera's counters of frames whose pixels were not kept, and whose recorded verdict was taken instead.
+        unseen: parts, by number and T0, whose frame's pixels were not kept, so that the recorded verdict was taken.
     """
 
     parts: list[PartResult] = field(default_factory=list)
-    unseen: set[int] = field(default_factory=set)
+    unseen: set[tuple[int, int]] = field(default_factory=set)
 
 
 def replay(recording: Recording, config: StationConfig, decides: Deciding, own_recipe: bool = False) -> Replayed:
@@ -71,7 +71,7 @@ def replay(recording: Recording, config: StationConfig, decides: Deciding, own_r
     clock = _Clock(turns[0].at_ns if turns else 0)
     pool = frame_pool(config)
     ledger = part_ledger(config, budget.held(compute_budget(config), config.name))
-    inspection = _Inspection(decides.inspector, pool, clock, turns, result.unseen)
+    inspection = _Inspection(decides.inspector, pool, clock, turns)
     mailbox = _Mailbox(clock, inspection, _Frames(recording, config.camera.color, pool, inspection), own_recipe)
     transport = _Transport()
     publisher = None if config.gateway.endpoint is None else Publisher(config, transport, "replay")
@@ -83,7 +83,7 @@ def replay(recording: Recording, config: StationConfig, decides: Deciding, own_r
         mailbox,
         inspection,
         publisher,
-        _Reports(result.parts),
+        _Reports(result, inspection.unseen),
         {},
         decides.rules,
         _never,
@@ -170,10 +170,9 @@ class _Job:
 class _Inspection:
     """In the place of the inspect thread: does the work when the recorded inspection of the frame ended."""
 
-    def __init__(
-        self, inspector: Inspector, pool: FramePool, clock: _Clock, turns: list[Turn], unseen: set[int]
-    ) -> None:
-        self._inspector, self._pool, self._clock, self._unseen = inspector, pool, clock, unseen
+    def __init__(self, inspector: Inspector, pool: FramePool, clock: _Clock, turns: list[Turn]) -> None:
+        self._inspector, self._pool, self._clock = inspector, pool, clock
+        self.unseen: set[FrameInfo] = set()  # frames whose recorded verdict was taken
         lines = [line for turn in turns for line in turn.lines]
         came_ns = {line.frame: line.at_ns for line in lines if isinstance(line, Framed)}
         judged = [line for line in lines if isinstance(line, Judged) and line.frame in came_ns]
@@ -214,7 +213,7 @@ class _Inspection:
         if recorded == TOO_LATE:
             return Inspected(job.number, job.lease, TOO_LATE)
         if recorded is not None and not has_pixels:
-            self._unseen.add(line.info.counter)
+            self.unseen.add(line.info)
             return Inspected(job.number, job.lease, recorded)
         try:
             verdict = self._inspector.inspect(self._pool.frame(job.lease), job.rules)
@@ -240,13 +239,15 @@ class _Transport:
 class _Reports:
     """Keeps the parts, and nothing else."""
 
-    def __init__(self, parts: list[PartResult]) -> None:
-        self._parts = parts
+    def __init__(self, result: Replayed, unseen: set[FrameInfo]) -> None:
+        self._result, self._unseen = result, unseen
         self.frames = 0
         self.reconnects: Counter[str] = Counter()
 
     def concluded(self, part: Part, session: int) -> None:  # noqa: ARG002
-        self._parts.append(PartResult.of(part))
+        self._result.parts.append(PartResult.of(part))
+        if part.frame in self._unseen:
+            self._result.unseen.add((part.number, part.trigger.t0_ns))
 
     def lost(self, cause: str, frames: int = 1) -> None: ...
     def acknowledged(self, ack: wire.Ack, t4_ns: int) -> None: ...

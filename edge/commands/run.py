@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edge.station.build import Deciding
 
 EXIT_HUNG = 70
-FAREWELL_S = 10.0  # for all threads to stop, and for what is known to be recorded; joining the hung one takes 4 s
+FAREWELL_S = 10.0  # 3 s for drivers that hang, 2 s for an inspection: then parts are closed, and the rest is the disks'
 
 
 def stop_on_signals() -> Event:
@@ -28,11 +28,15 @@ def stop_on_signals() -> Event:
     return stop
 
 
-def end_within(seconds: float) -> None:
-    """End the process as hung after ``seconds``, unless it has ended by then."""
+@contextmanager
+def ends_within(seconds: float) -> Iterator[Callable[[], None]]:
+    """Yield what to call where the end begins: unless this is left within ``seconds``, the process ends as hung."""
     timer = Timer(seconds, os._exit, (EXIT_HUNG,))
     timer.daemon = True
-    timer.start()
+    try:
+        yield timer.start
+    finally:
+        timer.cancel()
 
 
 @contextmanager
@@ -51,7 +55,7 @@ def run_station(
     parts: int | None = None,
     decide: Callable[[config.StationConfig], AbstractContextManager[Deciding]] | None = None,
 ) -> None:
-    """Run the station of ``path`` until a signal; end the process itself where an inspection hangs.
+    """Run the station of ``path`` until a signal; end the process itself where an inspection or a driver hangs.
 
     Args:
         path: `station.toml`.
@@ -62,15 +66,17 @@ def run_station(
     Raises:
         EdgeError: something is missing or refused, with its remedy.
     """
-    from edge.realtime import prioritise, settle
+    from edge.realtime import leave_no_core, prioritise, settle
     from edge.station.build import deciding, station
-    from edge.station.hang import EngineHung
+    from edge.station.hang import DeviceHung, EngineHung
 
     stop = stop_on_signals()
     settings = config.load(path, config.StationConfig)
+    leave_no_core()
     prioritise(settings.realtime_priority)
     try:
         with (
+            ends_within(FAREWELL_S) as leave,
             _flight_recorded(settings.flight, f"station {settings.name}"),
             station(settings, outcomes, decide or deciding) as running,
         ):
@@ -79,9 +85,10 @@ def run_station(
                 running.run(stop, parts)
             except EngineHung as error:
                 logging.getLogger(__name__).critical("%s The process ends, to be started again.", error)
-                end_within(FAREWELL_S)  # whatever else hangs now
                 raise
-    except EngineHung:  # the other threads have stopped, and what they had posted has its outcome
+            finally:
+                leave()
+    except (EngineHung, DeviceHung):  # the other threads have stopped, and what they had posted has its outcome
         os._exit(EXIT_HUNG)  # the hung thread cannot be joined
 
 
@@ -92,10 +99,11 @@ def run_gateway(path: Path) -> None:
         EdgeError: something is missing or refused, with its remedy.
     """
     from edge.gateway.run import gateway
-    from edge.realtime import prioritise, settle
+    from edge.realtime import leave_no_core, prioritise, settle
 
     stop = stop_on_signals()
     settings = config.load(path, config.GatewayConfig)
+    leave_no_core()
     prioritise(settings.realtime_priority)
     with _flight_recorded(settings.flight, f"gateway {settings.name}"), gateway(settings) as running:
         settle()

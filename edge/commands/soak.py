@@ -47,8 +47,11 @@ def soak(plan: Plan, say: Callable[[str], None]) -> Report:
 
 
 def _hurt(rig: Rig, plan: Plan, small_disks: bool, say: Callable[[str], None]) -> list[Recovery]:
-    """Do one fault after the other until the plates run out: those that replace a process at both ends of the run, and
-    all others between, so that memory can be followed there."""
+    """Do one fault after the other until the plates run out.
+
+    Those that replace a process come last, so that each process has settled by the time its memory is followed; in a
+    short run, where it is not judged, at the beginning too.
+    """
     rng = random.Random(plan.seed)
     faults = catalogue(small_disks)
     harsh = Bag([fault for fault in faults if fault.replaces], rng)
@@ -61,7 +64,7 @@ def _hurt(rig: Rig, plan: Plan, small_disks: bool, say: Callable[[str], None]) -
         parts = rig.seen
         say(f"{parts} of {plan.parts} plates, {rig.passed} passed, {len(recoveries)} faults")
         if plan.fault_every_s and parts < plan.parts - QUIET_S * plan.rate:
-            fault = (gentle if first <= parts < last else harsh).draw()
+            fault = (harsh if parts >= last or (parts < first and not plan.long) else gentle).draw()
             say(f"{parts} of {plan.parts} plates, {fault.name}")
             try:
                 recoveries += _inflict(rig, fault, rng, parts)

@@ -41,6 +41,15 @@ def soak_command(
 
 
 def _leave_on_signals() -> None:
-    """Let SIGTERM and SIGHUP end the soak as Ctrl-C does: all that it started is ended, and every mount given back."""
+    """Let SIGTERM and SIGHUP end the soak as Ctrl-C does: all that it started is ended, and every mount given back.
+
+    The first one is enough: a second changes nothing.
+    """
+
+    def leave(number: int, _: object) -> None:
+        for each in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(each, signal.SIG_IGN)
+        sys.exit(128 + number)
+
     for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, _: sys.exit(128 + number))
+        signal.signal(number, leave)

@@ -92,6 +92,8 @@ def _killed(*names: str, by: signal.Signals = signal.SIGKILL) -> Callable[[Rig, 
         for name in names:
             rig.send(name, by)
         rig.wait(rng.uniform(*_DOWN_S))
+        for name in names:
+            rig.await_end(name, by)
         since = now_ns()
         for name in names:
             rig.start(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -29,13 +29,11 @@ def small_disk(folder: Path, keep_gb: float) -> Iterator[bool]:
     size = f"size={int(keep_gb * 1e9 * DISK_PER_KEEP)}"
     command = ["mount", "-t", "tmpfs", "-o", size, "edge-soak", str(folder)]
     try:
-        mounted = subprocess.run(command, capture_output=True, check=False).returncode == 0
-    except FileNotFoundError:
-        mounted = False
-    try:
-        yield mounted
+        with suppress(FileNotFoundError):
+            subprocess.run(command, capture_output=True, check=False)
+        yield folder.is_mount()
     finally:
-        if mounted and subprocess.run(["umount", str(folder)], capture_output=True, check=False).returncode:
+        if folder.is_mount() and subprocess.run(["umount", str(folder)], capture_output=True, check=False).returncode:
             subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 

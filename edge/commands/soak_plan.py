@@ -33,6 +33,11 @@ class Plan:
     programs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
+    def long(self) -> bool:
+        """True where memory has the time to settle before it is followed."""
+        return self.parts > 2 * SETTLED_PARTS
+
+    @property
     def stretch(self) -> tuple[int, int]:
         """Parts between which no process is replaced, so that its memory can be followed."""
         edge = min(SETTLED_PARTS, self.parts // 5)

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from edge.commands import soak_record
 from edge.commands.soak_journals import held
-from edge.commands.soak_plan import SETTLED_PARTS, Plan, Recovery
+from edge.commands.soak_plan import Plan, Recovery
 from edge.commands.soak_rig import WATCHED, Rig
 from edge.commands.soak_watch import growth
 from edge.record.journal.reconcile import Reconciliation, reconcile
@@ -19,13 +19,16 @@ from edge.record.journal.reconcile import Reconciliation, reconcile
 GOOD_SHARE, UNAFFECTED_SHARE = 0.5, 0.8
 """How many of all good plates, and of those that no fault has touched, must have passed."""
 
+LEAST_UNAFFECTED = 0.15
+"""Of the good plates, so many must have met no fault: otherwise the share of them that passed says nothing."""
+
 MOST_GROWTH_PERCENT, MOST_NEW_FDS = 1.0, 2
 """Of memory over the stretch in which no process was replaced; a connection may be in the making at its end."""
 
 SHOWN = 5
 """Of the parts that nothing explains."""
 
-NEVER = ("wrong_part", "escaped_no_permit", "defective_in_good_bin")
+NEVER = ("wrong_part", "escaped_no_permit", "passed_unasked", "defective_in_good_bin")
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Report:
         faults: by name: how often, how long they lasted, and how long the line took to pass a plate again, ms.
         processes: by name: memory, descriptors and threads at both ends of the stretch.
         journals: by process: files that filled it before, and what it holds now.
+        kills: by process, when it was killed, monotonic ns.
         join: plates by what referee and journals say of them.
         classes: parts by class, as the two journals are reconciled with each other and with the PLC's counts.
         problems: why this will not do, in words; empty if it will.
@@ -50,6 +54,7 @@ class Report:
     faults: dict[str, dict[str, float]]
     processes: dict[str, dict[str, Any]]
     journals: dict[str, dict[str, int]]
+    kills: dict[str, list[int]]
     join: dict[str, int]
     classes: dict[str, int]
     problems: list[str]
@@ -65,19 +70,20 @@ def judge(plan: Plan, rig: Rig, recoveries: Sequence[Recovery], took_s: float, f
     faults = by_fault(recoveries)
     processes = {name: growth(rig.samples[name], *plan.stretch) for name in WATCHED}
     journals = {name: _journal(rig, name, filled[name]) for name in rig.journals}
-    joined = soak_record.join(rig.line.records("plates.jsonl"), rig.journals["station"], rig.journals["gateway"])
+    joined = soak_record.join(rig.line.records("plates.jsonl"), rig.journals, rig.kills)
     reconciled = reconcile(rig.journals["station"], rig.journals["gateway"])
-    killed = sum(int(of["count"]) for name, of in faults.items() if name.endswith("_killed"))
     problems = [
         *referee_problems(referee, plan.parts),
-        *process_problems(processes, judged=plan.parts > 2 * SETTLED_PARTS),
-        *soak_record.problems(joined, killed, plan.rate),
+        *process_problems(processes, judged=plan.long),
+        *soak_record.problems(joined),
         *reconcile_problems(reconciled),
         *rig.fallen,
     ]
     what = {**asdict(plan), "out": str(plan.out), "programs": {k: list(v) for k, v in plan.programs.items()}}
     classes = dict(reconciled.classes)
-    return Report(what, round(took_s, 1), referee, faults, processes, journals, dict(joined), classes, problems)
+    return Report(
+        what, round(took_s, 1), referee, faults, processes, journals, rig.kills, dict(joined), classes, problems
+    )
 
 
 def _journal(rig: Rig, name: str, filled: int) -> dict[str, int]:
@@ -111,6 +117,8 @@ def referee_problems(referee: dict[str, Any], parts: int) -> list[str]:
     ):
         if referee[passed] < share * referee[of] or not referee[of]:
             problems.append(f"{referee[passed]} of {referee[of]} passed of {text}, and {share:.0%} must")
+    if referee["good_unaffected"] < LEAST_UNAFFECTED * referee["good_total"]:
+        problems.append(f"only {referee['good_unaffected']} of {referee['good_total']} good plates met no fault")
     if not referee["defective_rejected_by_rule"]:
         problems.append("no plate was rejected by the rule: passing everything proves nothing")
     return problems

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from edge.clock import NS_PER_MS, NS_PER_S, now_ns
-from edge.commands.processes import MODELS, Line, ProcessFailed
+from edge.commands.processes import END_S, MODELS, Line, ProcessFailed
 from edge.commands.soak_line import FRAME, FastLine, journal_folders
 from edge.commands.soak_watch import Sample, Statuses, sample
 from edge.simulate.console import Console, ConsoleError
@@ -22,7 +23,7 @@ RECIPE = 'name = "soak"\nrules = [{ name = "mark", min_score = 0.5 }]'
 
 START_S = 30.0
 _TURN_MS = 10
-_END_S = 5.0
+_PLANT_END_S = 5.0
 _SAMPLE_NS = NS_PER_S
 _LOOK_NS = 20 * NS_PER_MS
 
@@ -41,7 +42,8 @@ class Rig:
         statuses: what station and gateway publish.
         journals: folder by process.
         samples: of memory, descriptors and threads, by process.
-        fallen: what was wrong with a process that ended by itself, in words.
+        kills: by process, when it was killed, ns.
+        fallen: what was wrong with a process that ended by itself, or not in order, in words.
         leaving: what is to be given back when all processes have ended, and before their folder goes.
     """
 
@@ -49,6 +51,7 @@ class Rig:
         self.line = Line(MODELS / "sim-strip", RECIPE, frame=FRAME)
         self.journals = journal_folders(self.line)
         self.samples: dict[str, list[Sample]] = {name: [] for name in WATCHED}
+        self.kills: dict[str, list[int]] = {name: [] for name in WATCHED}
         self.fallen: list[str] = []
         self.console: Console
         self.statuses: Statuses
@@ -91,15 +94,20 @@ class Rig:
         self.console.end("starting")
 
     def close(self) -> None:
-        """End every process and remove everything; also after an ``open`` that failed half way."""
-        try:
-            for name in reversed(WATCHED):
-                if self._runs(name):
-                    self._send(name, signal.SIGCONT)  # a stopped process cannot end in order
-                    self.stop(name)
-            self.leaving.close()
-        finally:
-            self.line.__exit__(None, None, None)
+        """End every process and remove everything; also after an ``open`` that failed half way.
+
+        Each of these is done whatever becomes of the others, and signals that would end this process wait for it.
+        """
+        with _undisturbed(), ExitStack() as steps:  # the last that is named here comes first
+            steps.callback(self.line.__exit__, None, None, None)
+            steps.callback(self.leaving.close)
+            for name in WATCHED:
+                steps.callback(self._end, name)
+
+    def _end(self, name: str) -> None:
+        if self._runs(name):
+            self._send(name, signal.SIGCONT)  # a stopped process cannot end in order
+            self.stop(name)
 
     # -- processes -------------------------------------------------------------------------------------------------
 
@@ -119,6 +127,8 @@ class Rig:
         if number in (signal.SIGKILL, signal.SIGTERM):
             self._down.add(name)
         self._send(name, number)
+        if number is signal.SIGKILL:
+            self.kills[name].append(now_ns())
 
     def _send(self, name: str, number: signal.Signals) -> None:
         os.kill(self.line.pid(name), number)
@@ -126,7 +136,21 @@ class Rig:
     def stop(self, name: str) -> None:
         """End a process in order."""
         self._down.add(name)
-        self.line.stop(name)
+        self._ended(name, self.line.stop(name))
+
+    def await_end(self, name: str, number: signal.Signals) -> None:
+        """Wait until a process has ended that was sent ``number``.
+
+        Raises:
+            ProcessFailed: it does not.
+        """
+        code = self.line.wait(name, END_S)
+        if number is not signal.SIGKILL:
+            self._ended(name, code)
+
+    def _ended(self, name: str, code: int) -> None:
+        if code:
+            self.fallen.append(f"the {name} was asked to end, and did with exit code {code}: {self._last_words(name)}")
 
     def _runs(self, name: str) -> bool:
         try:
@@ -152,7 +176,7 @@ class Rig:
             try:
                 self._state, self._state_ns = self.console.look(), now
             except ConsoleError:
-                self.line.wait("plant", _END_S)  # it has just ended, or it hangs
+                self.line.wait("plant", _PLANT_END_S)  # it has just ended, or it hangs
         return self._state
 
     @property
@@ -212,8 +236,11 @@ class Rig:
     def _revive(self, name: str) -> None:
         """Start a process anew, as its supervisor would, and remember that it had ended."""
         code = self.line.wait(name, 1.0)
-        self.fallen.append(f"the {name} ended by itself with exit code {code}: {self.line.log(name)[-300:]}")
+        self.fallen.append(f"the {name} ended by itself with exit code {code}: {self._last_words(name)}")
         self.start(name)
+
+    def _last_words(self, name: str) -> str:
+        return self.line.log(name)[-300:]
 
     def _words(self) -> str:
         gateway, station = self.statuses.gateway, self.statuses.station
@@ -221,6 +248,21 @@ class Rig:
             f"Gateway: {gateway and (gateway.reason, gateway.mode, gateway.alarms)}; "
             f"station: {station and (station.state, station.reason)}; plant: {self._state}."
         )
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Ignore the signals that would end this process; only the main thread may, and only there do they arrive."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def keep(line: Line, folder: Path) -> None:

@@ -17,8 +17,9 @@ from edge.errors import WireError
 from edge.wire import messages as wire
 from edge.wire.sockets import Context, connect, receive
 
-_SMOOTHED = 5
-"""Samples of which the median counts: a collection that is due soon is no growth."""
+_END_SHARE, _LOW = 10, 0.1
+"""Of the samples the first and the last tenth count, of their memory the low 10 % quantile: what is there at its
+emptiest.  A collection that is due soon is no growth, and what is held for a while hides none."""
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,9 @@ def growth(samples: Iterable[Sample], first: int, last: int) -> dict[str, Any]:
     inside = [s for s in samples if first <= s.parts <= last]
     if len(inside) < 2:
         return {"samples": len(inside)}
-    head, tail = inside[:_SMOOTHED], inside[-_SMOOTHED:]
-    before, after = _median(head, "rss_kb"), _median(tail, "rss_kb")
+    share = max(1, len(inside) // _END_SHARE)
+    head, tail = inside[:share], inside[-share:]
+    before, after = _low_rss_kb(head), _low_rss_kb(tail)
     return {
         "samples": len(inside),
         "parts": [inside[0].parts, inside[-1].parts],
@@ -74,6 +76,10 @@ def growth(samples: Iterable[Sample], first: int, last: int) -> dict[str, Any]:
         "fds": [_median(head, "fds"), _median(tail, "fds")],
         "threads": [_median(head, "threads"), _median(tail, "threads")],
     }
+
+
+def _low_rss_kb(samples: list[Sample]) -> int:
+    return sorted(s.rss_kb for s in samples)[int(_LOW * (len(samples) - 1))]
 
 
 def _median(samples: list[Sample], what: str) -> int:

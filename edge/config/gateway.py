@@ -30,7 +30,7 @@ class PlcConfig(Section):
     signal: Literal["permit", "pulse"] = "permit"
     """Who times the gate: the PLC (permit), or the gateway through one output (pulse)."""
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
-    """Better an address: a name is looked up once, as the gateway starts, and its first address is kept."""
+    """Better an address: a name is looked up once, as the gateway starts, and one address is kept, IPv4 before IPv6."""
     port: Annotated[int, Field(ge=1, le=65535)] = 5020
     unit: Annotated[int, Field(ge=0, le=247)] = 1
     timeout_ms: Annotated[float, Field(ge=1, le=1000)] = 50.0
@@ -92,7 +92,7 @@ class GatewayConfig(Section):
     pulse: PulseConfig = PulseConfig()
     guard: GuardConfig = GuardConfig()
     control: ControlConfig = ControlConfig(path="/tmp/edge-gateway.control")
-    telemetry: TelemetryConfig = TelemetryConfig(endpoint="tcp://127.0.0.1:5574")
+    telemetry: TelemetryConfig = TelemetryConfig(endpoint="ipc:///tmp/edge-gateway-telemetry")
     journal: JournalConfig = JournalConfig()
     flight: FlightConfig = FlightConfig()
     security: SecurityConfig = SecurityConfig()

@@ -10,7 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
-Endpoint = Annotated[str, Field(pattern=r"^(ipc://[^@].*|tcp://[^:]+:\d{1,5}|tcp://\[[0-9a-fA-F:]+\]:\d{1,5})$")]
+_PORT = r"([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])"
+Endpoint = Annotated[
+    str, Field(pattern=rf"^(ipc://[^@\x00][^\x00]*|tcp://([^:;\x00\[\]]+|\[[0-9a-fA-F:]+\]):{_PORT})$")
+]
 """``ipc://@NAME`` is refused: a socket without a file has no permissions."""
 
 Mode = Annotated[str, Field(pattern=r"^0?[0-7]{3}$")]
@@ -106,7 +109,9 @@ class PlcTimingConfig(Section):
 class TelemetryConfig(Section):
     """Where counters and part records are published."""
 
-    endpoint: Endpoint = "tcp://127.0.0.1:5573"
+    endpoint: Endpoint = "ipc:///tmp/edge-station-telemetry"
+    mode: Mode = "0600"
+    """File mode of an ipc endpoint: who may read."""
 
     @model_validator(mode="after")
     def _stays_on_this_host(self) -> TelemetryConfig:
@@ -158,7 +163,7 @@ class SecurityConfig(Section):
     """Who may speak on the signal path: file permissions on one host, CURVE and an allow-list between hosts."""
 
     ipc_mode: Mode = "0600"
-    """File mode of ipc sockets that this process binds."""
+    """File mode of the gateway's ipc socket: who may speak as a station."""
     key: str | None = None
     """This process's secret key file, made by `edge keys new`."""
     server_key: str | None = None

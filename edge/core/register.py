@@ -19,6 +19,7 @@ from edge.core.slots import Counts, Ended, News, Slot, Waiting
 D = Disposition
 
 _FENCE_AGE = 1 << 30
+_ANY = (1 << 31) - 1
 
 _COUNTED_AT_THE_END = (D.UNANSWERED, D.UNANNOUNCED)
 """Dispositions of parts that no message asks about; the others are counted with their answer."""
@@ -95,16 +96,25 @@ class Register:
                 self._end(number, "session_lost", D.OLD_SESSION)
         self.revoke()
 
-    def restart(self, plc: int, gateway: int, epoch: int, last_part: int) -> None:
+    def restart(self, plc: int, gateway: int, epoch: int, last_part: int, most: int = _ANY) -> int:
         """Begin anew under new sessions of PLC or gateway.
 
         Parts up to ``last_part`` have no permit and can get none.  Those that the same PLC session counted since this
         register last heard of it are booked as lost; what was counted before it first did is nobody's.
+
+        Args:
+            plc, gateway, epoch: of the new session.
+            last_part: the number that the PLC gave last.
+            most: parts that can have come since this register last heard of the PLC.
+
+        Returns:
+            How many parts are booked nowhere because they are more than ``most``, else 0.
         """
         self.suspend()
         same_plc = plc == self.session.plc
-        if self._highest is not None and same_plc:
-            self._count_unread(delta(last_part, self._highest), last_part, "session_lost")
+        unread = delta(last_part, self._highest) if self._highest is not None and same_plc else 0
+        if unread <= most:
+            self._count_unread(unread, last_part, "session_lost")
         went_back = self._highest is not None and delta(last_part, self._highest) < 0
         if not same_plc or epoch != self.session.epoch or went_back:
             self._void(self.armed.forget("session_lost"), "session_lost")
@@ -112,6 +122,7 @@ class Register:
         self._belt.restart()
         self._highest, self._newest = last_part, None
         self._ended.clear()
+        return unread if unread > most else 0
 
     def stop(self) -> None:
         """Nobody will follow the PLC from here on: every part ends, and of permits no word will come."""

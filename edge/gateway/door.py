@@ -78,6 +78,19 @@ class Door:
         if self.shut is not (self.inside >= MOST):
             self._turn()
 
+    def hang_up(self) -> None:
+        """End all connections over TCP: who has the right to will come again, and be asked anew."""
+        if self._listener is None:
+            return
+        ours = self._listener.getsockname()[1]
+        for descriptor in self._connections:
+            try:
+                with socket.socket(fileno=os.dup(descriptor)) as connection:
+                    if connection.getsockname()[1] == ours:  # else libzmq has closed it, and it is another's by now
+                        connection.shutdown(socket.SHUT_RDWR)
+            except (OSError, TypeError, IndexError) as error:
+                _log.debug("Connection %d had ended: %s.", descriptor, error)
+
     def close(self) -> None:
         """Watch no more."""
         self._router.monitor(None, 0)
@@ -93,6 +106,14 @@ class Door:
             _log.warning("%d connections to the gateway: no more are taken until some have gone.", self.inside)
             instructions = ctypes.create_string_buffer(_DROP, len(_DROP))
             program = struct.pack("@HP", 1, ctypes.addressof(instructions))
-            self._listener.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
+            self._set(_SO_ATTACH_FILTER, program)
         else:
-            self._listener.setsockopt(socket.SOL_SOCKET, _SO_DETACH_FILTER, 0)
+            self._set(_SO_DETACH_FILTER, bytes(4))
+
+    def _set(self, option: int, value: bytes) -> None:
+        """Set an option of the listener; a kernel that refuses leaves the door open, and says so."""
+        assert self._listener is not None
+        try:
+            self._listener.setsockopt(socket.SOL_SOCKET, option, value)
+        except OSError as error:
+            _log.error("Connections to the gateway cannot be bounded: %s.", error)

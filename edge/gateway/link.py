@@ -17,6 +17,13 @@ from edge.gateway.plc.signals import FAIL_SAFE, PULSE, RUNNING, PlcStatus
 SPEED_SCANS = 8
 """The PLC latches its count once a scan, so a speed over fewer scans would swing with the beat of scan and poll."""
 
+PARTS_AT_ONCE = 1000
+PARTS_FACTOR = 10
+"""A part counter that gains more than so many times what belt and pitch allow, and so many besides, is nonsense.
+
+Generous, because a bouncing eye counts faster than parts can come, and what it counts is to be booked.
+"""
+
 
 class PlcLink:
     """Judges the PLC by what it says and when.
@@ -25,12 +32,14 @@ class PlcLink:
         status: the last block read, or None while the PLC is not trusted.
         armed: the PLC echoes our gateway session: permits may follow.
         reason: why it is not armed.
+        most_parts: that the PLC can have counted between the read that was trusted last and the one judged last.
         counts_per_ms: the belt's speed over the last ``SPEED_SCANS`` scans or more.
     """
 
     def __init__(self, config: GatewayConfig) -> None:
         self._config = config
         self._counts_per_ns = config.line.counts_per_mm * config.line.speed_max_mm_s / 1e9
+        self._parts_per_ns = PARTS_FACTOR * config.line.speed_max_mm_s / config.line.pitch_min_mm / 1e9
         self._stale_ns = int(config.plc.stale_ms * NS_PER_MS)
         self._scan_ns = int(config.plc_timing.scan_ms * NS_PER_MS)
         self._slack = ceil(config.line.counts_per_mm * config.line.pitch_min_mm / 2)
@@ -39,6 +48,7 @@ class PlcLink:
         self._read_ns = 0
         self.status: PlcStatus | None = None
         self.armed = False
+        self.most_parts = 0
         self.counts_per_ms = 0.0
         self._base = 0, 0  # count and time from which the speed is measured
         self.reason = "the PLC has not been read yet"
@@ -51,6 +61,7 @@ class PlcLink:
         """Judge one read, asked at ``asked_ns``.  False: the gateway session has ended, or none can begin."""
         if status.heartbeat != self._heartbeat:
             self._heartbeat, self._changed_ns = status.heartbeat, now_ns
+        self.most_parts = PARTS_AT_ONCE + ceil(self._parts_per_ns * (now_ns - self._read_ns))
         problem = self._problem(status, gateway_session, now_ns)
         if problem:
             self.doubt(problem)
@@ -81,6 +92,8 @@ class PlcLink:
             return "the PLC was restarted"
         if (jump := self._jump(status, now_ns)) != 0:
             return f"the encoder jumped by {jump} counts"
+        if self.status is not None and (parts := delta(status.last_part, self.status.last_part)) > self.most_parts:
+            return f"the PLC's part counter leapt by {parts}"
         if self.armed and status.gateway_session != gateway_session:
             return "the PLC no longer honours the gateway's session"
         return ""

@@ -34,6 +34,7 @@ from edge.wire import messages as wire
 
 _MAX_MESSAGES_PER_TURN = 64
 _RECONNECT_NS = 200 * NS_PER_MS
+"""How long a PLC that failed is left alone, and how fast sessions may follow each other: nonsense fills no disk."""
 
 
 class Gateway:
@@ -74,10 +75,12 @@ class Gateway:
         self._stations = Stations(config, transport.admits)
         self.sessions = Sessions(config, link, register, operations, self._stations, transport, recorder, sessions)
         self._telling = Telling(config, driver, register, operations, self._stations, self.sessions, actuation)
+        self._every_ns = int(config.plc.poll_ms * NS_PER_MS)
         self._heard_all = True
         self._doubt = ""  # why the gateway session must end after this turn
         self._read: PlcStatus | None = None  # the last block, trusted or not any more
         self._poll_ns = self._beat_ns = self._publish_ns = self._retry_ns = 0
+        self._begun_ns = -_RECONNECT_NS  # when the last gateway session began
         self._turn_ns = clock()
         self.wire_errors = self.plc_errors = 0
 
@@ -118,12 +121,10 @@ class Gateway:
         self._listen()
         self._desk.carry_out(self)
         now = self._clock()
+        self._heed_doubt(now)
         if now >= self._poll_ns:
             self._poll(now)
-        if self._register.ambiguous:
-            self._doubt = self.sessions.hold(now)
-        if self._doubt:
-            self._begin_anew(self._doubt)
+            self._heed_doubt(now)
         self._note(now)
         if self._actuation.switch(self._clock()):
             self._beat_ns = now
@@ -161,17 +162,17 @@ class Gateway:
     def _check_own_stall(self) -> None:
         """After a pause longer than the PLC's patience, whatever was known is in doubt: begin anew, first of all."""
         now = self._clock()
-        if now - self._turn_ns > self._config.plc.stale_ms * NS_PER_MS:
+        before, self._turn_ns = self._turn_ns, now
+        if now - before > self._config.plc.stale_ms * NS_PER_MS:
             self._begin_anew("the gateway was held up")
-        self._turn_ns = now
 
     def _listen(self) -> None:
         patience_ns = self._config.plc.stale_ms * NS_PER_MS / 3  # a slow PLC takes its time for each permit
         for _ in range(_MAX_MESSAGES_PER_TURN):
             if self._clock() - self._turn_ns > patience_ns or self._doubt or self._register.ambiguous:
                 break
-            if (frames := self._transport.receive()) is None:
-                self._heard_all = True
+            if not (frames := self._transport.receive()):
+                self._heard_all = frames is None  # else more may wait behind what strangers sent
                 return
             try:
                 if len(frames) != 2:
@@ -221,7 +222,7 @@ class Gateway:
     # -- poll -------------------------------------------------------------------------------------------------------
 
     def _poll(self, now: int) -> None:
-        self._poll_ns = now + int(self._config.plc.poll_ms * NS_PER_MS)
+        self._poll_ns = now + self._every_ns
         if now < self._retry_ns:
             return
         flight.begin("poll")
@@ -231,7 +232,7 @@ class Gateway:
             self.plc_errors += 1
             self._retry_ns = now + _RECONNECT_NS
             self.recorder.plc_answers(False, error.problem)
-            self._begin_anew(error.problem)
+            self._begin_anew(error.problem, failed=True)
             return
         finally:
             flight.end("poll")
@@ -244,6 +245,7 @@ class Gateway:
             return
         self._read = status
         if self.sessions.fresh:
+            self._begun_ns = now
             self._actuation.restart(status)
             self.sessions.begin(status)
             self.operations.resume(status)
@@ -297,13 +299,26 @@ class Gateway:
             self.sessions.grant(now, "mode bypass")
             self._beat_ns = 0  # the PLC learns of it at once
 
-    def _begin_anew(self, reason: str) -> None:
-        """End the gateway session, and with it the station's.  The next good read of the PLC begins a new one."""
-        self._telling.rest()
+    def _heed_doubt(self, now: int) -> None:
+        if self._register.ambiguous:
+            self._doubt = self.sessions.hold(now)
+        if self._doubt:
+            self._begin_anew(self._doubt)
+
+    def _begin_anew(self, reason: str, failed: bool = False) -> None:
+        """End the gateway session, and with it the station's.  A good read of the PLC in a later turn begins a new one.
+
+        A PLC that does not answer costs a time-out, and one more to connect.  So that the turn stays within `poll_ms`
+        and two of them, as the configuration demands, a PLC that has just ``failed`` is told nothing unless it did so
+        at once, and it is not read again before the next turn.
+        """
+        self._telling.rest(tell=not failed or self._clock() - self._turn_ns <= self._every_ns)
         ended = self.sessions.end(reason)
         self._doubt = ""
+        now = self._clock()
+        self._poll_ns = max(self._poll_ns, now + self._every_ns)
         if ended:
-            now = self._clock()
+            self._retry_ns = max(self._retry_ns, self._begun_ns + _RECONNECT_NS)
             self._note(now)
             self._session_changed(now)
 
@@ -362,7 +377,7 @@ class Gateway:
             self._telling.write()
         except PlcError as error:
             self.plc_errors += 1
-            self._begin_anew(error.problem)
+            self._begin_anew(error.problem, failed=True)
 
     # -- publish ----------------------------------------------------------------------------------------------------
 

@@ -80,10 +80,16 @@ class Sessions:
     def begin(self, status: PlcStatus) -> None:
         """Begin a session with a PLC that can be trusted."""
         self.fresh = False
-        self._register.restart(status.session, self.number, status.epoch, status.last_part)
+        left_out = self._register.restart(
+            status.session, self.number, status.epoch, status.last_part, self._link.most_parts
+        )
         if self._empty_at is not None:
             self._empty_at = self._register.fence(status.count)  # in this session's counts
         self._recorder.session("begun", self._register.session, "The PLC is followed.", last_part=status.last_part)
+        if left_out:
+            text = f"The PLC's part counter leapt by {left_out} to {status.last_part}: nothing is booked for them."
+            self._recorder.event("plc", text, parts=left_out, last_part=status.last_part)
+            _log.warning(text)
 
     def end(self, reason: str) -> bool:
         """End the session, and with it the station's.  False where none had begun."""

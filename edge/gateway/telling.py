@@ -41,10 +41,10 @@ class Telling:
         """Write the block.  Raises ``PlcError``."""
         self._driver.write_control(self._block())
 
-    def rest(self) -> None:
-        """Switch the gateway's own output off at once; where that fails, its watchdog does it."""
-        if self._actuation.output:
-            self._actuation.output = False
+    def rest(self, tell: bool = True) -> None:
+        """Switch the gateway's own output off at once; where that is not or cannot be told, its watchdog does it."""
+        was_on, self._actuation.output = self._actuation.output, False
+        if was_on and tell:
             with suppress(PlcError):
                 self.write()
 

@@ -17,16 +17,22 @@ import zmq
 from edge.clock import NS_PER_S, now_ns
 from edge.config import GatewayConfig
 from edge.gateway.door import Door
-from edge.wire.allow import TOKEN_BYTES, AllowFile, ServerKeys
+from edge.wire.allow import TOKEN_BYTES, AllowFile, Rights, ServerKeys
 from edge.wire.keys import read_secret
-from edge.wire.sockets import IPC_MODE, Context, bind, listen, receive, send_data, unbound
+from edge.wire.sockets import IPC_MODE, Context, bind, listen, send_data, unbound
 from edge.wire.zap import Doorkeeper
 
 _log = logging.getLogger(__name__)
 
 _SAY_NS = 10 * NS_PER_S
-_STRANGERS_A_CALL = 64
-"""Messages of revoked keys that one call of ``receive`` may drop."""
+_SHOWN = 100
+"""Characters of a name that a stranger gives himself."""
+
+_FRAMES_A_CALL = 512
+"""Frames that one call of ``receive`` may read: of messages under revoked keys, and of messages that never end."""
+
+_MOST_FRAMES = 3
+"""A message has two, sender and data; a third says that it has too many, and more are not kept."""
 
 
 class Transport(Protocol):
@@ -40,7 +46,7 @@ class Transport(Protocol):
         """Return when a message is there, or after ``most_ms``."""
 
     def receive(self) -> list[bytes] | None:
-        """Return the next message as [sender, data], or None where there is none."""
+        """Return the next message as [sender, data]; None where there is none, [] where one may wait behind others."""
 
     def admits(self, sender: bytes, station: str, lane: int, /) -> bool:
         """True where ``sender`` may speak for that station and lane; else it is counted as a stranger."""
@@ -64,7 +70,7 @@ class Router:
         telemetry: where to publish.
         keys: of the gateway, for TCP; over ipc the file's mode says who may speak.
         lane: of the gateway.
-        ipc_mode: file permissions of ipc sockets.
+        ipc_mode, telemetry_mode: file permissions of ``endpoint`` and ``telemetry`` over ipc.
 
     Raises:
         PortBusy: an endpoint is taken.
@@ -79,10 +85,13 @@ class Router:
         keys: ServerKeys | None = None,
         lane: int = 0,
         ipc_mode: int = IPC_MODE,
+        telemetry_mode: int = IPC_MODE,
     ) -> None:
         self._keys = keys
         self._said_ns = -_SAY_NS
         self._refused = 0
+        self._frames: list[zmq.Frame] = []
+        self._rights = None if keys is None else keys.allowed.rights
         with ExitStack() as stack:
             self._keeper = None
             if keys is not None:
@@ -91,7 +100,7 @@ class Router:
             self._router.set(zmq.ROUTER_MANDATORY, 1)
             self._door = stack.enter_context(closing(Door(context, self._router)))
             listen(self._router, endpoint, ipc_mode)
-            self._publisher = stack.enter_context(closing(bind(context, zmq.PUB, telemetry, ipc_mode=ipc_mode)))
+            self._publisher = stack.enter_context(closing(bind(context, zmq.PUB, telemetry, ipc_mode=telemetry_mode)))
             self._stack = stack.pop_all()
 
     @property
@@ -108,21 +117,40 @@ class Router:
                 self._say(who)
             self._keeper.turned_away.clear()
         self._door.watch()
+        if self._keys is not None:
+            self._take_up(self._keys.allowed.rights)
+
+    def _take_up(self, rights: Rights) -> None:
+        """Let everybody connect anew where somebody has lost his rights: his connections must not fill the house."""
+        if rights is not self._rights and self._rights is not None and rights.lacks_any_of(self._rights):
+            self._door.hang_up()
+        self._rights = rights
 
     def receive(self) -> list[bytes] | None:
-        """Receive from the ROUTER what the sender has a right to say."""
-        if self._keys is None:
-            return receive(self._router)
-        for _ in range(_STRANGERS_A_CALL):
+        """Receive from the ROUTER what the sender has a right to say, with a bounded effort."""
+        for _ in range(_FRAMES_A_CALL):
             try:
-                frames = self._router.recv_multipart(zmq.NOBLOCK, copy=False)
+                frame = self._router.recv(zmq.NOBLOCK, copy=False)
             except zmq.Again:
                 return None
-            token = self._keys.allowed.rights.token(_key(frames[-1]))
-            if token is not None:
-                return [token + frames[0].bytes, *(frame.bytes for frame in frames[1:])]
+            if len(self._frames) < _MOST_FRAMES:
+                self._frames.append(frame)
+            if frame.more:
+                continue
+            frames, self._frames = self._frames, []
+            said = self._heard(frames)
+            if said is not None:
+                return said
             self._refused += 1
-        return None
+        return []
+
+    def _heard(self, frames: list[zmq.Frame]) -> list[bytes] | None:
+        """Return a message with its sender's token, or None where its key has no rights."""
+        sender, *rest = [frame.bytes for frame in frames]
+        if self._keys is None:
+            return [sender, *rest]
+        token = self._keys.allowed.rights.token(_key(frames[-1]))
+        return None if token is None else [token + sender, *rest]
 
     def admits(self, sender: bytes, station: str, lane: int, /) -> bool:
         """Compare with what the sender's key is bound to.  Over ipc the file's mode has decided."""
@@ -133,7 +161,8 @@ class Router:
             return True
         self._refused += 1
         if bound is not None:
-            self._say(f"the key of station {bound.station}, lane {bound.lane}, says it were {station}, lane {lane}")
+            shown = station[:_SHOWN]
+            self._say(f"the key of station {bound.station!r}, lane {bound.lane}, says it were {shown!r}, lane {lane}")
         return False
 
     def send(self, identity: bytes, data: bytes) -> bool:
@@ -177,6 +206,6 @@ def router(context: Context, config: GatewayConfig) -> Iterator[Router]:
         if security.key is not None and security.allow is not None:
             allowed = stack.enter_context(closing(AllowFile(Path(security.allow))))
             keys = ServerKeys(read_secret(Path(security.key)), allowed)
-        mode = int(security.ipc_mode, 8)
-        made = Router(context, config.bind, config.telemetry.endpoint, keys, config.lane, mode)
+        modes = int(security.ipc_mode, 8), int(config.telemetry.mode, 8)
+        made = Router(context, config.bind, config.telemetry.endpoint, keys, config.lane, *modes)
         yield stack.enter_context(closing(made))

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
+from edge.capture.events import CAMERA, TRIGGER
 from edge.clock import NS_PER_S
 from edge.clock import now_ns as monotonic_ns
 from edge.core.alarms import ALARMS
@@ -114,8 +115,8 @@ METRICS: tuple[Metric, ...] = (
 )
 
 _STATES = ("STARTING", "RUNNING", "WARNING", "FAULT")
-_STATION_ALARMS = ("camera", "trigger", "journal")
-_DEVICES = ("camera", "trigger")
+_DEVICES = (CAMERA, TRIGGER)
+_STATION_ALARMS = (*_DEVICES, "journal")
 _LOST_FRAME_CAUSES = ("counter_gap", "frame_corrupt", "pool_exhausted", "repeated", "without_trigger")
 _VOIDED_CAUSES = (
     "cleared",

@@ -8,10 +8,15 @@ the processor from the engine.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from time import sleep
 from typing import Any, NamedTuple
 from zlib import crc32
 
@@ -41,6 +46,9 @@ ROOM = 20_000
 
 POLL_S = 0.01
 """Between two looks at the queue.  The signal thread wakes nobody: that would cost it more than the line itself."""
+
+_SLICE, _REST_S = 256, 0.001
+"""Lines written between two rests, so that the signal thread need not wait for the interpreter."""
 
 
 @dataclass(frozen=True)
@@ -118,6 +126,8 @@ class RecordingWriter:
         """Return what bound is met, in words, or "" where none is."""
         if self._problem:
             return self._problem
+        if not self._thread.is_alive():
+            return "its thread has ended"
         if self._overflown:
             return "the disk does not keep up"
         if self._parts >= self._bounds.parts:
@@ -153,46 +163,55 @@ class RecordingWriter:
     # -- its own thread ---------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        with suppress(OSError):  # whoever began the recording may run at a real-time priority, which it would inherit
+            os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
         rest = threading.Event()
         last = False
         while not last:
             rest.wait(POLL_S)
             last = bool(self._ended)  # asked first: what came before the end was announced is in the queue
             self._drain()
-        try:
-            self._events.close()
-            self._reference.close()
-            if not self._problem:
-                write_header(self.folder, self._header())
-        except OSError as error:
-            self._fail(error)
+        self._attempt(self._events.close)
+        self._attempt(self._reference.close)
+        if not self._problem:
+            self._attempt(lambda: write_header(self.folder, self._header()))
         _log.warning("Recording %s ended, %s: %d parts.", self.folder, self._problem or self._ended, self._parts)
 
     def _drain(self) -> None:
+        """Take all that is queued.  Each frame's slot is given back, whatever becomes of the writing."""
+        written = 0
+        while self._queue:
+            item = self._queue.popleft()
+            try:
+                if not self._problem:
+                    self._attempt(partial(self._write, item))
+            finally:
+                if isinstance(item, _Frame):
+                    self._pool.release(item.lease)
+            written += 1
+            if written % _SLICE == 0:
+                sleep(_REST_S)
+        if not self._problem:
+            self._attempt(self._events.flush)
+            self._attempt(self._reference.flush)
+
+    def _attempt(self, writing: Callable[[], object]) -> None:
+        """Do it; the first error ends the recording, and nothing is written behind it."""
         try:
-            while self._queue:
-                self._write(self._queue.popleft())
-            self._events.flush()
-            self._reference.flush()
-        except OSError as error:
-            self._fail(error)
+            writing()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it costs the recording and no slot
+            why = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+            self._problem = self._problem or f"it cannot be written ({why})"
 
     def _write(self, item: Line | _Frame | Part) -> None:
         if isinstance(item, _Frame):
-            try:
-                self._write_frame(item)
-            finally:
-                self._pool.release(item.lease)
-        elif self._problem:
-            return
+            self._write_frame(item)
         elif isinstance(item, Part):
             self._bytes += self._reference.write(encode_line(PartResult.of(item)))
         else:
             self._bytes += self._events.write(encode_line(item))
 
     def _write_frame(self, item: _Frame) -> None:
-        if self._problem:
-            return
         pixels = self._pool.frame(item.lease)
         with (self.folder / FRAMES / f"{item.number:06}.npy").open("xb") as file:
             np.save(file, pixels)
@@ -210,7 +229,3 @@ class RecordingWriter:
             dropped=self._came - self._kept,
             lead_in_ns=self.lead_in_ns,
         )
-
-    def _fail(self, error: OSError) -> None:
-        if not self._problem:
-            self._problem = f"it cannot be written ({error.strerror})"

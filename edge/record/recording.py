@@ -12,6 +12,8 @@ Here are the lines, and the reading.  ``edge.record.recorder`` writes.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +39,7 @@ from edge.core.pool import Frame
 from edge.errors import RecordingError
 
 HEADER, EVENTS, REFERENCE, FRAMES = "recording.json", "events.jsonl", "reference.jsonl", "frames"
+_NEXT = "reference.next.jsonl"  # while another one is accepted
 
 _PLAIN: dict[str, type[Any]] = {
     kind.__name__: kind
@@ -173,6 +176,8 @@ class Header(msgspec.Struct, frozen=True):
         lead_in_ns: parts triggered up to then cannot be compared: a station that starts with the recording has yet to
             learn whose frame is whose.  None where none can.
         accepted: every change of the reference since.
+        own_recipe: the configuration's recipe made the reference throughout, whatever was commanded meanwhile.
+        reference_crc32: of ``reference.jsonl`` as it was accepted last; None where it is the recorded one.
     """
 
     config: dict[str, Any]
@@ -184,6 +189,8 @@ class Header(msgspec.Struct, frozen=True):
     dropped: int
     lead_in_ns: int | None
     accepted: tuple[Accepted, ...] = ()
+    own_recipe: bool = False
+    reference_crc32: int | None = None
     format: Literal[1] = 1
 
 
@@ -217,9 +224,14 @@ class Recording:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.header: Header = _read(folder / HEADER, msgspec.json.Decoder(Header))[0]
-        self.reference: list[PartResult] = _read(folder / REFERENCE, _results, by_line=True)
+        self.reference: list[PartResult] = _read(self._accepted(), _results, by_line=True)
         self._lines: list[Line] = _read(folder / EVENTS, _lines, by_line=True)
         self._crc32 = {line.frame: line.crc32 for line in self._lines if isinstance(line, Kept)}
+
+    def _accepted(self) -> Path:
+        """Return the file of the reference that the header means: an acceptance may have been interrupted."""
+        following, meant = self._folder / _NEXT, self.header.reference_crc32
+        return following if meant is not None and _is(following, meant) else self._folder / REFERENCE
 
     def turns(self) -> Iterator[Turn]:
         """Yield the turns in their order."""
@@ -257,21 +269,30 @@ class Recording:
         return pixels
 
     def accept(self, header: Header, reference: list[PartResult]) -> None:
-        """Replace the reference.
+        """Replace the reference and the header that belongs to it: both, or neither where it is interrupted.
 
         Raises:
             RecordingError: it cannot be written.
         """
+        data = b"".join(map(encode_line, reference))
         try:
-            write_whole(self._folder / REFERENCE, b"".join(map(encode_line, reference)))
-            write_header(self._folder, header)
+            write_whole(self._folder / _NEXT, data)
+            write_header(self._folder, msgspec.structs.replace(header, reference_crc32=crc32(data)))  # decides
+            (self._folder / _NEXT).replace(self._folder / REFERENCE)
         except OSError as error:
             raise RecordingError(f"{self._folder} cannot be written ({error}).", "make it writable.") from None
 
 
 def encode_line(line: Line | PartResult) -> bytes:
-    """Return a line as it stands in its file."""
-    return msgspec.json.encode(line) + b"\n"
+    """Return a line as it stands in its file.
+
+    What is no text in Unicode, a file's name in a driver's words, stands there escaped.
+    """
+    try:
+        return msgspec.json.encode(line) + b"\n"
+    except UnicodeEncodeError:
+        text = json.dumps(msgspec.to_builtins(line), ensure_ascii=False, separators=(",", ":"))
+        return re.sub("[\ud800-\udfff]", lambda found: f"\\\\u{ord(found[0]):04x}", text).encode() + b"\n"
 
 
 def write_header(folder: Path, header: Header) -> None:
@@ -317,6 +338,10 @@ def read_png(path: Path, color: str) -> Frame:
     if pixels is None:
         raise RecordingError(f"{path} is no image.", "copy the recording anew.")
     return cast(Frame, cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB) if color == "rgb8" else pixels)
+
+
+def _is(path: Path, checksum: int) -> bool:
+    return path.exists() and crc32(path.read_bytes()) == checksum
 
 
 def _read_npy(path: Path) -> Frame:

@@ -109,7 +109,7 @@ class ConsoleServer:
             if not isinstance(request, dict):
                 raise ValueError("a request is a JSON object")
             return {"ok": True, "at_ns": now_ns, **self._answer(request, now_ns)}
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:  # the latter of a line of brackets
             return {"ok": False, "error": str(error)}
 
     def _drop(self, client: socket.socket) -> None:

@@ -10,6 +10,9 @@ from edge.simulate.faults import FAULTS
 from edge.simulate.judge import Judge
 from edge.simulate.rig import Order, Rig
 
+MOST = 1e12
+"""The largest number that an argument may be: no fault lasts longer, in ms."""
+
 
 class FaultBoard:
     """Starts faults of ``rig`` and tells the referee of their time; ``now`` is the line's, in monotonic ns."""
@@ -96,4 +99,6 @@ def _name(request: dict[str, Any]) -> str:
 def _number(key: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError(f"{key} is a number, not {value!r}")
+    if not -MOST <= value <= MOST:  # nor is what is no number at all
+        raise ValueError(f"{key} lies within {MOST:g}, not at {value!r}")
     return float(value)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from edge.simulate.affected import ALLOWANCE_MS, FaultLog
-from edge.simulate.rights import JudgeSettings, WireWatch, WrittenPermit, flaw
+from edge.simulate.rights import Grant, JudgeSettings, WireWatch, WrittenPermit, flaw
 from edge.simulate.tally import PlateRecord, Tally
 from edge.simulate.world import UNCOUNTED, Bin, Event, Kind
 
@@ -25,6 +25,10 @@ BACKLASH_MM = 4.0
 
 _KEPT_NUMBERS = 4096
 """Numbers without a plate that permits and telemetry may name before the oldest are forgotten."""
+
+
+_KEPT_ENDS = 256
+"""Ends of sessions that are remembered: a plate on the belt has outlived fewer."""
 
 
 class _Front(NamedTuple):
@@ -44,6 +48,13 @@ class _Permit(NamedTuple):
     place: int
     granted: int
     plc_session: int
+
+
+class _End(NamedTuple):
+    """When and where the belt was as what permits rested on came to an end."""
+
+    at_ns: int
+    place: int
 
 
 class Judge:
@@ -69,6 +80,8 @@ class Judge:
         self._wire = WireWatch()
         self._granted = 0  # place of the belt when the present sessions were granted
         self._plc_session = 0
+        self._ends: deque[_End] = deque(maxlen=_KEPT_ENDS)
+        self._stale_beat_ns = -1  # the heartbeat that was the last one before it was stale
         self._permits: dict[int, list[_Permit]] = {}
         self._permits_written = 0
         self._high = 0  # the furthest that the belt has come
@@ -111,6 +124,7 @@ class Judge:
     def on_plc_start(self, session: int, now_ns: int) -> None:
         """Take note of a new PLC session; it began with empty registers."""
         self._take_writes(now_ns)
+        self._end_rights(now_ns)
         self._plc_session = session
         self._wire.forget()
 
@@ -144,6 +158,10 @@ class Judge:
         place = self._place_at(now_ns)
         self.faults.watch(now_ns, place)
         self._high = max(self._high, place)
+        beat_ns = self._wire.beat_ns
+        if now_ns - beat_ns > self.settings.stale_ns and beat_ns != self._stale_beat_ns:
+            self._stale_beat_ns = beat_ns
+            self._end_rights(now_ns)
         if place < self._high - self._counts(BACKLASH_MM):
             self._reversed_ns = now_ns
         while self._met and self._met[0][0] + CLOSE_NS <= now_ns:
@@ -198,8 +216,16 @@ class Judge:
             known = self._permits
             record.permit = any(self._is_right(p, front) for front in fronts for p in known.get(front.number, ()))
         record.escaped = record.bin == Bin.GOOD.value and not record.permit
+        record.unasked = record.bin == Bin.GOOD.value and self._is_unasked(record, fronts)
         followed = (record.outcome, record.bin) in (("PASS", Bin.GOOD.value), ("REJECT", Bin.REJECT.value))
         record.wrong_part = followed and self._foreign(record)
+
+    def _is_unasked(self, record: PlateRecord, fronts: list[_Front]) -> bool:
+        """True if under none of its numbers the station passed the plate by its own frame."""
+        words = [self._telemetry.get(number, {}) for number in {record.number, *(front.number for front in fronts)}]
+        if record.affected and not any(words):
+            return False
+        return not any(word.get("outcome") == "PASS" and word.get("tag") == record.tag for word in words)
 
     def _foreign(self, record: PlateRecord) -> bool:
         """True if the frame that decided shows another plate."""
@@ -209,10 +235,21 @@ class Judge:
     def _is_right(self, permit: _Permit, front: _Front) -> bool:
         """True if the permit, as written, was the right of the plate that passed the eye under this edge."""
         written, granted = permit.place - front.place, front.place - permit.granted
-        broken = flaw(
-            self.settings, permit.written, front.latched, written, granted, permit.plc_session, front.epoch
-        )
-        return not broken and permit.written.at_ns >= front.at_ns
+        broken = flaw(self.settings, permit.written, front.latched, written, granted, permit.plc_session, front.epoch)
+        return not broken and permit.written.at_ns >= front.at_ns and not self._has_ended(permit, front)
+
+    def _has_ended(self, permit: _Permit, front: _Front) -> bool:
+        """True if what the permit rested on has ended before the plate's window could have begun."""
+        for end in reversed(self._ends):
+            if end.at_ns <= permit.written.at_ns:
+                return False
+            if end.place < front.place + self.settings.opens_counts:
+                return True
+        return False
+
+    def _end_rights(self, at_ns: int) -> None:
+        """Void what was permitted before, for plates whose window has not begun by now."""
+        self._ends.append(_End(at_ns, max(self._high, self._place_at(at_ns))))
 
     def _eye_place(self, index: int, gate_ns: int) -> int:
         """Return where the belt was when the plate that now meets the gate was at the eye."""
@@ -229,7 +266,17 @@ class Judge:
             permits = self._wire.written(address, values, at_ns)
             if self._wire.grant is not before:
                 self._granted = self._place_at(at_ns)
+                if before is not None and self._wire.grant is not None and _is_fenced_off(before, self._wire.grant):
+                    self._end_rights(at_ns)
             for permit in permits:
                 placed = _Permit(permit, self._place_at(at_ns), self._granted, self._plc_session)
                 self._permits.setdefault(permit.number, []).append(placed)
                 self._permits_written += 1
+
+
+def _is_fenced_off(before: Grant, after: Grant) -> bool:
+    """True if what was permitted before lies behind a fence now.
+
+    A station session that ends without a successor takes nothing back: its verdicts were given.
+    """
+    return after.gateway != before.gateway or after.station not in (before.station, 0)

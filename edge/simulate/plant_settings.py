@@ -45,7 +45,7 @@ class PlantSettings:
     defect_rate: float = 0.3
     trigger: str = "tcp://127.0.0.1:5571"
     camera: str = "tcp://127.0.0.1:5572"
-    telemetry: str = "tcp://127.0.0.1:5573"
+    telemetry: str = "ipc:///tmp/edge-station-telemetry"
     modbus_host: str = "127.0.0.1"
     modbus_port: int = 5020
     reset_s: float = 2.0
@@ -76,5 +76,6 @@ def judge_settings(plc: PlcSettings) -> JudgeSettings:
         margin_ms=plc.margin_ms,
         pitch_min_mm=plc.pitch_min_mm,
         eye_scatter_mm=plc.eye_scatter_mm,
+        watchdog_ms=plc.watchdog_ms,
         pulse=plc.pulse,
     )

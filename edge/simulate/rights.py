@@ -18,6 +18,7 @@ _HALF = 1 << 31
 class JudgeSettings:
     """What the rights of a plate are computed from; the terms are those of the commit point and the tolerance.
 
+    ``watchdog_ms``: a heartbeat of the gateway that does not change for so long ends what it has permitted.
     ``pulse``: the gateway times the gate and writes no permits, so a plate has a right to pass if the station passed
     it by its own frame.
     """
@@ -32,6 +33,7 @@ class JudgeSettings:
     margin_ms: float = 5.0
     pitch_min_mm: float = 80.0
     eye_scatter_mm: float = 2.0
+    watchdog_ms: float = 150.0
     pulse: bool = False
 
     @property
@@ -40,6 +42,18 @@ class JudgeSettings:
         delay_ms = self.response_ms + self.scan_ms + self.output_ms + self.margin_ms
         closing = math.ceil(round(self.counts_per_mm * self.v_max_mm_s * delay_ms / 1000, 6))
         return round((self.gate_mm - self.lead_mm) * self.counts_per_mm) - closing
+
+    @property
+    def opens_counts(self) -> int:
+        """Counts from the eye's edge before which no gate's window has begun, a scan's delay included."""
+        opening_ms = self.response_ms + self.output_ms + 2 * self.scan_ms
+        early = math.ceil(round(self.counts_per_mm * self.v_max_mm_s * opening_ms / 1000, 6))
+        return round((self.gate_mm - self.lead_mm) * self.counts_per_mm) - early
+
+    @property
+    def stale_ns(self) -> int:
+        """A heartbeat that has not changed for this long on the wire was stale to the PLC, whenever its scans were."""
+        return round((self.watchdog_ms + 3 * self.scan_ms) * 1_000_000)
 
     @property
     def tolerance_counts(self) -> int:
@@ -124,11 +138,14 @@ class WireWatch:
         self._shadow = [0] * (PERMITS + SLOTS * SLOT_SIZE)
         self._sequences = [0] * SLOTS
         self.grant: Grant | None = None
+        self.beat_ns = 0  # when the gateway's heartbeat changed last
 
     def written(self, address: int, values: list[int], now_ns: int) -> list[WrittenPermit]:
         """Take note of a write; return the permits that it completed.  ``grant`` is up to date afterwards."""
-        end = address + len(values)
+        end, beat = address + len(values), self._shadow[CONTROL]
         self._shadow[address:end] = values
+        if address <= CONTROL < end and values[CONTROL - address] != beat:
+            self.beat_ns = now_ns
         if address < CONTROL + CONTROL_SIZE and end > CONTROL:
             self._note_control(now_ns)
         if end <= PERMITS:

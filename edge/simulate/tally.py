@@ -9,7 +9,8 @@ from typing import Any
 from edge.simulate.world import Bin
 
 NAMES = (
-    "parts", "good_bin", "reject_bin", "wrong_part", "escaped_no_permit", "unjudged", "permits_honoured", "frames_sent",
+    "parts", "good_bin", "reject_bin", "wrong_part", "escaped_no_permit", "passed_unasked", "unjudged",
+    "permits_honoured", "frames_sent",
     "defective", "good", "defective_rejected_by_rule", "good_rejected_by_rule", "defective_in_good_bin",
     "good_in_reject_bin", "good_total", "good_passed", "good_unaffected", "good_unaffected_passed", "affected",
 )  # fmt: skip
@@ -26,6 +27,8 @@ class PlateRecord:
         defective: None where the truth is unknown.
         bin: None while it is on the belt.
         permit: it had a right to pass.
+        unasked: it passed, permit or none, although the station did not pass it by its own frame.  In mode bypass that
+            is so by order; and a plate that a fault affects may be without a word of a station that was killed.
         affected: names of the faults that may have cost it its verdict.
     """
 
@@ -44,6 +47,7 @@ class PlateRecord:
     disposition: str | None = None
     wrong_part: bool = False
     escaped: bool = False
+    unasked: bool = False
     affected: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
@@ -74,6 +78,7 @@ class Tally:
         counts["good_bin" if passed else "reject_bin"] += 1
         counts["wrong_part"] += record.wrong_part
         counts["escaped_no_permit"] += record.escaped
+        counts["passed_unasked"] += record.unasked
         counts["unjudged"] += passed and record.outcome is None
         counts["permits_honoured"] += passed and record.permit
         counts["frames_sent"] += record.frame_sent

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,10 @@ import zmq
 
 from edge import __version__
 from edge.capture.base import Camera, TriggerSource, frame_shape
+from edge.capture.events import CAMERA, TRIGGER
 from edge.capture.factory import open_camera, open_trigger
-from edge.capture.loop import CAMERA, TRIGGER, CaptureThread, TriggerThread
+from edge.capture.loop import CaptureThread, TriggerThread
+from edge.capture.thread import DeviceThread, stop_all
 from edge.clock import NS_PER_MS
 from edge.config import RecipeConfig, RecipeFile, StationConfig, parse
 from edge.core import budget
@@ -32,6 +34,7 @@ from edge.record.commands import CommandLog, control, last_state
 from edge.record.journal import Journal
 from edge.record.outcomes import OutcomeWriter
 from edge.record.recording import Decider
+from edge.station.hang import DeviceHung
 from edge.station.inspection import InspectThread
 from edge.station.interfaces import StationEvent
 from edge.station.loop import Station
@@ -181,6 +184,7 @@ def station(config: StationConfig, outcomes: Path | None = None, decide: Decide 
 
     Raises:
         EdgeError: something is missing or refused, with its remedy.
+        DeviceHung: as it was left, a driver did not return; all else is closed.
     """
     config = with_kept_recipe(config)
     with decide(config) as decides, assembled(config, decides, devices, outcomes) as result:
@@ -225,7 +229,8 @@ def assembled(
         inspect = InspectThread(decides.inspector, pool, mailbox.post)
         inspect.start()
         stack.callback(inspect.stop)
-        camera, source = stack.enter_context(open_devices(config))
+        opened = stack.enter_context(ExitStack())
+        camera, source = opened.enter_context(open_devices(config))
         capture = CaptureThread(camera, pool, mailbox.post)
         triggers = TriggerThread(source, mailbox.post, frame_timeout_ns)
         alive = {CAMERA: lambda: capture.heard_ns, TRIGGER: lambda: triggers.heard_ns}
@@ -241,7 +246,7 @@ def assembled(
             alive,
             decides.rules,
             wait,
-            reopen_camera=capture.reopen,
+            reopen_camera=capture.reopen if camera.triggered_by == "hardware" else None,
             tape=recorder,
         )
         stack.callback(result.finish)
@@ -260,7 +265,20 @@ def assembled(
         record = recording_commands(recorder, mailbox.post, lambda: publisher.grant if publisher is not None else None)
         orders = receiver(mailbox.post, keep, record, recorder.details)
         log = stack.enter_context(control(config.control, orders, put))
-        for thread in (capture, triggers):
+        threads = (capture, triggers)
+        stack.callback(_stop, threads, opened)
+        for thread in threads:
             thread.start()
-            stack.callback(thread.stop)
         yield result
+
+
+def _stop(threads: Sequence[DeviceThread], opened: ExitStack) -> None:
+    """Stop the threads that stand at the devices.
+
+    Raises:
+        DeviceHung: one does not end; what ``opened`` would close stays open.
+    """
+    if hung := stop_all(threads):
+        error = DeviceHung(hung, opened.pop_all())
+        _log.critical("%s The process must end.", error)
+        raise error

@@ -1,6 +1,9 @@
-"""An inspection that does not return, told apart from a process that was held up as a whole."""
+"""What does not return: an inspection, told apart from a process that was held up as a whole, and a driver."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
 
 from edge import flight
 from edge.clock import NS_PER_MS
@@ -12,6 +15,19 @@ STALL_NS = 500 * NS_PER_MS
 
 class EngineHung(RuntimeError):
     """An inspection does not return.  It cannot be cancelled, so the process must end and be started again."""
+
+
+class DeviceHung(RuntimeError):
+    """A driver does not return, so its thread cannot end.  The process must end, and be started again.
+
+    Args:
+        devices: their names.
+        opened: what would close them.  The error keeps it: to close a driver that is in use may hang as well.
+    """
+
+    def __init__(self, devices: Sequence[str], opened: ExitStack) -> None:
+        super().__init__(f"The driver of the {' and of the '.join(devices)} does not return.")
+        self._opened = opened
 
 
 class HangWatch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from edge.capture.events import CAMERA
 from edge.capture.thread import UNHEARD_NS
 from edge.core.outcome import Outcome
 from edge.core.part import Part
@@ -46,11 +47,12 @@ class Health:
         self._lost[device] = text
 
     def back(self, device: str) -> None:
-        """Note that a device is there again; what it failed to deliver is no longer held against it."""
+        """Note that a device is there again; what the camera failed to deliver is no longer held against it."""
         self._lost.pop(device, None)
-        self._frame_ns, self._frameless, self._reopening = self._trigger_ns, 0, False
+        if device == CAMERA:
+            self._frame_ns, self._frameless, self._reopening = self._trigger_ns, 0, False
 
-    def wants_reopening(self) -> bool:
+    def take_reopening(self) -> bool:
         """Say, once, that the camera should be opened anew: part after part gets no frame, and none says why."""
         wanted = self._frameless >= BLIND_PARTS and not self._reopening and not self._lost
         self._reopening = self._reopening or wanted
@@ -62,28 +64,25 @@ class Health:
             self._frameless += part.verdict.cause == "frame_missing"
             self._undecided = self._undecided + 1 if part.verdict.outcome is Outcome.NO_DECISION else 0
 
-    def sees(self, now: int) -> bool:
-        """Say whether every device is there: else no parts may be sent."""
-        return not self._blind(now)
-
-    def alarms(self, now: int) -> dict[str, str]:
-        """Return what is wrong, by device."""
-        alarms = self._blind(now)
+    def alarms(self, now: int, gone: Mapping[str, str]) -> dict[str, str]:
+        """Return what is wrong, by device: what is ``gone``, and a camera that is there and delivers nothing."""
+        alarms = dict(gone)
         waiting = self._trigger_ns > self._frame_ns and now - self._trigger_ns > self._silent_ns
         if waiting or self._frameless >= SILENT_TRIGGERS:
-            alarms.setdefault("camera", "the camera delivers nothing while parts are triggered")
+            alarms.setdefault(CAMERA, "the camera delivers nothing while parts are triggered")
         return alarms
 
-    def _blind(self, now: int) -> dict[str, str]:
+    def gone(self, now: int) -> dict[str, str]:
+        """Return the devices that are not there, and why; while there is one, no parts may be sent."""
         gone = {device: f"the {device} is gone: {text}" for device, text in self._lost.items()}
         for device, heard_ns in self._alive.items():
             if now - heard_ns() > UNHEARD_NS:
                 gone.setdefault(device, f"the {device} shows no sign of life")
         return gone
 
-    def state(self, now: int) -> tuple[str, str]:
+    def state(self, alarms: Mapping[str, str]) -> tuple[str, str]:
         """Return FAULT, WARNING or RUNNING, and why."""
-        for text in self.alarms(now).values():
+        for text in alarms.values():
             return "FAULT", text
         if self._undecided >= UNDECIDED_IN_A_ROW:
             return "WARNING", "part after part ends without a decision; see the causes"

@@ -12,6 +12,7 @@ from threading import Event
 
 from edge import flight
 from edge.capture.events import (
+    CAMERA,
     DeviceBack,
     DeviceLost,
     EpochChanged,
@@ -42,6 +43,9 @@ _log = logging.getLogger(__name__)
 
 LONGEST_WAIT_NS = 50 * NS_PER_MS
 
+JOURNAL_TROUBLE = "the journal is in trouble; see its alarm"
+"""The state's reason: without the alarm's numbers, as each change of the state is recorded in that very journal."""
+
 
 class Station:
     """Turns triggers and frames into exactly one outcome a part.  Everything here belongs to the signal thread.
@@ -57,7 +61,8 @@ class Station:
         rules: makes a recipe's rules, or raises ``ConfigError`` where the model cannot serve them.
         wait: waits until the monotonic time that it is given, or until something has happened.
         clock: gives monotonic nanoseconds.
-        reopen_camera: has the camera closed and opened again, for a reason in words; None where nothing can.
+        reopen_camera: has the camera closed and opened again, for a reason in words.  None where frames that do not
+            come are no reason: a folder or file that has ended would begin anew.
         tape: records events, frames and parts, or None.
 
     Raises:
@@ -129,8 +134,10 @@ class Station:
             self._tape.turn(now)
         self._hear(now)
         self._close_due(now)
-        self._link.tick(now, self._health.sees(now), self._ledger)
-        self._reporter.tick(now, self.state(now), self._health.alarms(now))
+        gone = self._health.gone(now)
+        self._link.tick(now, not gone, self._ledger)
+        alarms = self._health.alarms(now, gone)
+        self._reporter.tick(now, self._state(now, alarms), alarms)
 
     def next_ns(self) -> int:
         """Return when ``work`` next has something to do by itself."""
@@ -153,11 +160,14 @@ class Station:
 
     def state(self, now: int) -> tuple[str, str]:
         """Return the state (RUNNING, WARNING, FAULT, STARTING) and its reason in words."""
-        state = self._health.state(now)
+        return self._state(now, self._health.alarms(now, self._health.gone(now)))
+
+    def _state(self, now: int, alarms: Mapping[str, str]) -> tuple[str, str]:
+        state = self._health.state(alarms)
         if state[0] == "RUNNING":
             state = self._link.state()
-        if state[0] == "RUNNING" and (trouble := self._reporter.trouble(now)):
-            state = "WARNING", trouble
+        if state[0] == "RUNNING" and self._reporter.trouble(now):
+            state = "WARNING", JOURNAL_TROUBLE
         return state
 
     # -- take -------------------------------------------------------------------------------------------------------
@@ -189,6 +199,7 @@ class Station:
             event.carry_out(lambda recipe: self.change_recipe(recipe, now), lambda: self.state(now))
         elif isinstance(event, DeviceLost):
             self._health.lost(event.device, event.text)
+            flight.request(f"{event.device} lost")
             self._reporter.note("device_lost", f"The {event.device} is lost: {event.text}", now, device=event.device)
         elif isinstance(event, DeviceBack):
             self._on_back(event.device, now)
@@ -277,12 +288,16 @@ class Station:
         if len(self._ledger):
             for part in self._ledger.expire(now, self._places.track.at_most(now)):
                 self._conclude(part)
-        for info in self._matcher.expire(now - self._hold_ns):
-            self._reporter.lost("without_trigger")
-            self._frames.discard(info)
-        if self._reopen_camera is not None and self._health.wants_reopening():
+        self._drop_held(now - self._hold_ns)
+        if self._reopen_camera is not None and self._health.take_reopening():
             self._reopen_camera("The camera delivers nothing while parts are triggered.")
         self._hang.check(now)
+
+    def _drop_held(self, before_ns: int) -> None:
+        """Give up frames that wait for a trigger and were complete before ``before_ns``."""
+        for info in self._matcher.expire(before_ns):
+            self._reporter.lost("without_trigger")
+            self._frames.discard(info)
 
     def _close_new(self, parts: list[Part], trigger: Trigger | None, now: int) -> None:
         """Conclude parts that ``trigger`` closed: its own, those of lost triggers, or those before a jump."""
@@ -334,7 +349,14 @@ class Station:
             self._link.announce(part)
 
     def _on_back(self, device: str, now: int) -> None:
-        """Go on with a device that was lost: what its counters now mean is learnt anew, behind a fence."""
+        """Go on with a device that was lost: what its counters now mean is learnt anew, behind a fence.
+
+        An eye that counts anew costs a second session, at its first edge: nothing sooner shows that it does.  A grant
+        that is under way now is taken with its older fence: the parts beyond that passed while the device was gone,
+        without a frame or without a trigger, so none of them can be permitted.
+        """
+        if device == CAMERA:
+            self._drop_held(now + 1)  # by their counter the offset of before would be learnt again
         self._health.back(device)
         self._reporter.reconnects[device] += 1
         self._reporter.note("reconnect", f"The {device} is back.", now, device=device)

@@ -72,7 +72,7 @@ class Reporter:
         self._config, self._identity = config, identity
         self._ledger, self._pool, self._publisher = ledger, pool, publisher
         self._deadline_ms, self._outcomes = deadline_ms, outcomes
-        self._socket = bind(context, zmq.PUB, config.telemetry.endpoint, ipc_mode=int(config.security.ipc_mode, 8))
+        self._socket = bind(context, zmq.PUB, config.telemetry.endpoint, ipc_mode=int(config.telemetry.mode, 8))
         self._waiting: dict[tuple[int, int], Part] = {}  # (session, number) -> sent, not acknowledged
         self._dispositions: Counter[str] = Counter({d.value: 0 for d in Disposition})
         self._lost: Counter[str] = Counter()
@@ -97,8 +97,7 @@ class Reporter:
         )
 
     def close(self) -> None:
-        """Close socket and file."""
-        self.flush()
+        """Close socket and file.  What still waits must have been flushed."""
         self._socket.close(linger=200)
         if self._outcomes is not None:
             self._outcomes.close()

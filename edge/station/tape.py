@@ -6,7 +6,7 @@ signal thread.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -115,7 +115,7 @@ class Recorder:
         self._ending = self._ending or self._writer.over(at_ns)
         self._last_turn = bool(self._ending)
         self._writer.put(Turned(at_ns))
-        self._writer.lead_in_ns = self._lead_in.ended_ns(bool(self._numbers))
+        self._writer.lead_in_ns = self._lead_in.ended_ns(self._numbers.values())
         if self._granted is not None:  # the replay's station hears first what this one has heard before
             self._writer.put(Heard(self._granted.decode("latin-1")))
             self._granted = None
@@ -169,6 +169,7 @@ class _LeadIn:
         self._frames: set[FrameInfo] = set()  # that the recording has
         self._first_ns: int | None = None  # T0 of its first and of its newest trigger
         self._newest_ns = 0
+        self._leaving: set[int] | None = None  # recorded frames that were in use when all was known
         self._until_ns: int | None = None
 
     def saw(self, event: StationEvent) -> None:
@@ -186,10 +187,16 @@ class _LeadIn:
         paired = part.verdict is not None and part.verdict.cause not in _UNPAIRED and part.frame in self._frames
         self._pairs -= paired and self._first_ns is not None and part.trigger.t0_ns >= self._first_ns
 
-    def ended_ns(self, frames_in_use: bool) -> int | None:
-        """Return the T0 of the last part of the lead-in, once all is as a replay will have it; asked between turns."""
-        if self._until_ns is None and self._pairs <= 0 and self.foreign <= 0 and not frames_in_use:
-            self._until_ns = self._newest_ns
+    def ended_ns(self, in_use: Collection[int]) -> int | None:
+        """Return the T0 of the last part of the lead-in, once all is as a replay will have it; asked between turns.
+
+        Args:
+            in_use: recorded frames that hold slots; those that came later than the last pair hold them there too.
+        """
+        if self._until_ns is None and self._pairs <= 0 and self.foreign <= 0:
+            self._leaving = set(in_use) if self._leaving is None else self._leaving.intersection(in_use)
+            if not self._leaving:
+                self._until_ns = self._newest_ns
         return self._until_ns
 
 

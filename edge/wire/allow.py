@@ -13,15 +13,17 @@ import stat
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Protocol
 
 import msgspec
 
+from edge.clock import NS_PER_S, now_ns
 from edge.errors import ConfigError
-from edge.wire.keys import Key, KeyPair, parse_file, read_file
+from edge.wire import unix
+from edge.wire.keys import Key, KeyPair, parse_file, read_file, refuse_foreign
 
 _log = logging.getLogger(__name__)
 
@@ -29,6 +31,9 @@ TOKEN_BYTES = 16
 POLL_S = 0.2
 PATIENCE = 3
 """Looks in a row at which a list may be unusable, as while an editor writes it, before nobody is let in any more."""
+
+STALE_NS = 2 * NS_PER_S
+"""A list that was not looked at for so long, as behind a disk that stands still, lets nobody speak."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,10 @@ class Rights:
         """Return what ``key`` is bound to, or None where it is not listed."""
         return self._by_key.get(key)
 
+    def lacks_any_of(self, other: Rights) -> bool:
+        """True where somebody who is on ``other`` is not on this list."""
+        return not other._by_token.keys() <= self._by_token.keys()
+
     def token(self, key: str) -> bytes | None:
         """Return the token of what ``key`` is bound to, or None where it is not listed."""
         return self._tokens.get(key)
@@ -66,6 +75,9 @@ class Rights:
     def of_token(self, token: bytes) -> Binding | None:
         """Return the binding of a token, or None where it stands no longer."""
         return self._by_token.get(token)
+
+
+_NOBODY = Rights()
 
 
 class Allowed(Protocol):
@@ -95,7 +107,7 @@ class AllowFile:
     """The allow-list in a file.  A thread looks every ``POLL_S``, so that a revoked key loses its rights at once.
 
     A list that becomes unusable, or is gone, lets nobody in, and takes the rights of those who are: its owner wanted a
-    change, and what he wanted is unknown.
+    change, and what he wanted is unknown.  So does one that the thread could not look at for ``STALE_NS``.
 
     Raises:
         ConfigError: the file cannot be used at the start.
@@ -105,11 +117,24 @@ class AllowFile:
         self._path = path
         data, status = read_file(path)
         self._seen: _Seen | None = _seen(data, status)
-        self.rights = _parse(path, data, status)
+        self._rights = _parse(path, data, status)
+        self._looked_ns = now_ns()
         self._failures = 0
+        self._stale = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="allow-list", daemon=True)
         self._thread.start()
+
+    @property
+    def rights(self) -> Rights:
+        """The list as it was last seen, or nobody where that is too long ago."""
+        if now_ns() - self._looked_ns <= STALE_NS:
+            self._stale = False
+            return self._rights
+        if not self._stale:
+            self._stale = True
+            _log.error("Nobody may speak to the gateway any more: %s cannot be looked at.", self._path)
+        return _NOBODY
 
     def close(self) -> None:
         """End the thread.  One that waits for a stalled disk ends with the process."""
@@ -119,21 +144,22 @@ class AllowFile:
     def _run(self) -> None:
         while not self._stop.wait(POLL_S):
             self._renew()
+            self._looked_ns = now_ns()
 
     def _renew(self) -> None:
         try:
             data, status = read_file(self._path)
             seen = _seen(data, status)
-            rights = self.rights if seen == self._seen else _parse(self._path, data, status)
+            rights = self._rights if seen == self._seen else _parse(self._path, data, status)
         except ConfigError as error:
             self._failures += 1
             if self._failures == PATIENCE:
                 _log.error("Nobody may speak to the gateway any more: %s", error)
-                self._seen, self.rights = None, Rights()
+                self._seen, self._rights = None, _NOBODY
             return
         self._failures = 0
-        _tell(self.rights, rights)
-        self._seen, self.rights = seen, rights
+        _tell(self._rights, rights)
+        self._seen, self._rights = seen, rights
 
 
 _Seen = tuple[bytes, int, int]
@@ -147,7 +173,7 @@ def _tell(before: Rights, after: Rights) -> None:
     old, new = set(before.bindings), set(after.bindings)
     for word, changed in (("revoked", old - new), ("allowed", new - old)):
         for binding in sorted(changed, key=lambda b: b.key):
-            _log.warning("Key %s for station %s, lane %d: %s.", binding.key, binding.station, binding.lane, word)
+            _log.warning("Key %s for station %r, lane %d: %s.", binding.key, binding.station, binding.lane, word)
 
 
 class _Entry(msgspec.Struct, forbid_unknown_fields=True):
@@ -170,11 +196,7 @@ def read_allowed(path: Path) -> Rights:
 
 
 def _parse(path: Path, data: bytes, status: os.stat_result) -> Rights:
-    mode = stat.S_IMODE(status.st_mode)
-    if mode & (stat.S_IWGRP | stat.S_IWOTH):
-        raise ConfigError(f"{path} has mode {mode:04o}: others may let themselves in.", "chmod go-w it.")
-    if status.st_uid not in (0, os.geteuid()):
-        raise ConfigError(f"{path} belongs to user {status.st_uid}, who may let himself in.", "chown it to root.")
+    refuse_foreign(path, status)
     entries = parse_file(data, path, _File).allow
     for key, times in Counter(entry.key for entry in entries).items():
         if times > 1:
@@ -183,7 +205,7 @@ def _parse(path: Path, data: bytes, status: os.stat_result) -> Rights:
 
 
 def write_allowed(path: Path, bindings: Iterable[Binding]) -> None:
-    """Replace an allow-list, wholly or not at all; comments in it are lost.
+    """Replace an allow-list, wholly or not at all; owner, group and mode stay, comments in it are lost.
 
     Raises:
         ConfigError: it cannot be written.
@@ -194,16 +216,54 @@ def write_allowed(path: Path, bindings: Iterable[Binding]) -> None:
         lines.append(f'\n[[allow]]\nkey = "{b.key}"\nstation = {quoted}\nlane = {b.lane}')
     made = None
     try:
-        mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o644
+        path = path.resolve()  # a link stays one
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         made = Path(name)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write("\n".join(lines) + "\n")
             file.flush()
-            os.fchmod(file.fileno(), mode)
+            _dress(file.fileno(), path)
             os.fsync(file.fileno())
         made.replace(path)
+        _sync(path.parent)
     except OSError as error:
         if made is not None:
             made.unlink(missing_ok=True)
         raise ConfigError(f"{path} cannot be written ({error.strerror}).", "choose a folder of your own.") from None
+
+
+def change_allowed(path: Path, change: Callable[[tuple[Binding, ...]], Iterable[Binding]]) -> None:
+    """Replace an allow-list by what ``change`` makes of it; of two at a time, neither loses the other's change.
+
+    Raises:
+        PortBusy: another process changes it.
+        ConfigError: it cannot be read or written.
+    """
+    try:
+        path = path.resolve()
+        with unix.alone(path, "allow-list"):
+            write_allowed(path, change(read_allowed(path).bindings if path.exists() else ()))
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written ({error.strerror}).", "choose a folder of your own.") from None
+
+
+def _dress(descriptor: int, path: Path) -> None:
+    """Give a new file the owner, group and mode of the one that it replaces."""
+    try:
+        old = path.stat()
+    except FileNotFoundError:
+        os.fchmod(descriptor, 0o644)
+        return
+    new = os.fstat(descriptor)
+    if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
+        os.fchown(descriptor, old.st_uid, old.st_gid)
+    os.fchmod(descriptor, stat.S_IMODE(old.st_mode))
+
+
+def _sync(folder: Path) -> None:
+    """Make a replacement last through a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

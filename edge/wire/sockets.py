@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
+import logging
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,6 +21,8 @@ from edge.wire.zap import DOMAIN
 
 Socket = zmq.Socket[bytes]
 Context = zmq.Context[Socket]
+
+_log = logging.getLogger(__name__)
 
 _HIGH_WATER = 256
 _BACKLOG = 100
@@ -36,6 +41,10 @@ _LAST_WORDS_MS = 50
 
 
 def _new(context: Context, kind: int) -> Socket:
+    if kind == zmq.ROUTER:
+        # It names nameless peers by a counter that begins at libc's rand(), and ends the process where a peer has
+        # named itself as the next one: nobody may know the count.
+        ctypes.CDLL(None).srand(secrets.randbits(32))
     socket = context.socket(kind)
     socket.linger = 0
     socket.sndtimeo = 0
@@ -80,6 +89,7 @@ def listen(socket: Socket, endpoint: str, ipc_mode: int = IPC_MODE) -> None:
         ConfigError: the endpoint cannot be used on this machine, or not without keys.
     """
     _refuse_open(socket, endpoint)
+    socket.set(zmq.IPV6, int("[" in endpoint))
     try:
         if endpoint.startswith("ipc://"):
             _bind_file(socket, endpoint, ipc_mode)
@@ -137,6 +147,7 @@ def connect(context: Context, kind: int, endpoint: str, keys: ClientKeys | None 
         socket.set(zmq.CURVE_SECRETKEY, keys.own.secret.encode())
     try:
         _refuse_open(socket, endpoint)
+        socket.set(zmq.IPV6, int("[" in endpoint))
         socket.connect(endpoint)
     except BaseException:
         socket.close()
@@ -178,6 +189,9 @@ class Dealer:
         endpoint: where the gateway listens.
         keys: the station's, for TCP; without them only ipc is used.
 
+    Where every user may put a socket of his own in the gateway's place, as in /tmp, only root and this process's user
+    are taken for the gateway.
+
     Attributes:
         socket: for a poller; nothing else should touch it.
 
@@ -187,6 +201,8 @@ class Dealer:
 
     def __init__(self, context: Context, endpoint: str, keys: ClientKeys | None = None) -> None:
         self.socket = connect(context, zmq.DEALER, endpoint, keys)
+        self._doubted = endpoint.startswith("ipc://") and unix.is_open(Path(endpoint.removeprefix("ipc://")))
+        self._told = False
 
     def send(self, data: bytes) -> bool:
         """Queue one message.  False where no gateway is connected, or the queue is full."""
@@ -198,8 +214,19 @@ class Dealer:
 
     def receive(self) -> bytes | None:
         """Return the next message, or None where there is none."""
-        frames = receive(self.socket)
-        return None if frames is None else frames[-1]
+        if not self._doubted:
+            frames = receive(self.socket)
+            return None if frames is None else frames[-1]
+        try:
+            message = self.socket.recv_multipart(zmq.NOBLOCK, copy=False)[-1]
+        except zmq.Again:
+            return None
+        if unix.is_trusted(int(message.get(zmq.SRCFD))):
+            return message.bytes
+        if not self._told:
+            self._told = True
+            _log.error("Another user's process stands where the gateway should: put its socket into /run/edge.")
+        return None
 
     def close(self) -> None:
         """Close the socket; what was just sent still has ``_LAST_WORDS_MS`` to leave."""

@@ -7,6 +7,7 @@ import fcntl
 import os
 import socket
 import stat
+import struct
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,8 @@ from edge.errors import ConfigError, PortBusy
 
 _LOCK_S = 1.0
 _PROBE_S = 0.5
+_ROOT = 0
+_CREDENTIALS = struct.Struct("=iII")  # process, user, group: unix(7)
 
 
 def listen(path: Path, mode: int, backlog: int, what: str) -> socket.socket:
@@ -32,7 +35,7 @@ def listen(path: Path, mode: int, backlog: int, what: str) -> socket.socket:
     """
     server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        with _alone_in(path.parent, what):
+        with alone(path, what):
             _clear(path, what)
             os.fchmod(server.fileno(), mode)  # the file is made with these rights, so it is never open to more
             server.bind(str(path))
@@ -47,23 +50,62 @@ def listen(path: Path, mode: int, backlog: int, what: str) -> socket.socket:
     return server
 
 
-@contextlib.contextmanager
-def _alone_in(folder: Path, what: str) -> Iterator[None]:
-    """Hold a lock on the folder: of two processes that start at once, one finds the other listening."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def is_open(path: Path) -> bool:
+    """True where any user of the host may put a socket of his own in the place of ``path``."""
     try:
-        deadline = time.monotonic() + _LOCK_S
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise PortBusy(f"{folder} is locked by another process.", f"choose another {what}.") from None
-                time.sleep(0.01)
+        return bool(path.parent.stat().st_mode & stat.S_IWOTH)
+    except OSError:
+        return False  # no folder, no socket
+
+
+def is_trusted(descriptor: int) -> bool:
+    """True where root or this process's user listens at the other end of a Unix socket."""
+    try:
+        with socket.socket(fileno=os.dup(descriptor)) as connection:
+            told = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    except OSError:
+        return False  # it has ended
+    return _CREDENTIALS.unpack(told)[1] in (_ROOT, os.geteuid())
+
+
+@contextlib.contextmanager
+def alone(path: Path, what: str) -> Iterator[None]:
+    """Hold ``path`` against others who do the same: of two processes that start at once, one finds the other listening.
+
+    The lock is a file beside it that no other user may open, and which is gone afterwards.
+
+    Args:
+        path: what is held.
+        what: the configuration key that names the path, for the errors' remedies.
+
+    Raises:
+        PortBusy: somebody holds it for longer than a second.
+        OSError: no file can be made there.
+    """
+    lock = path.with_name(f".{path.name}.lock")
+    deadline = time.monotonic() + _LOCK_S
+    while (descriptor := _take(lock)) is None:
+        if time.monotonic() > deadline:
+            raise PortBusy(f"{path} is locked by another process.", f"choose another {what}.")
+        time.sleep(0.01)
+    try:
         yield
     finally:
-        os.close(descriptor)  # and with it the lock
+        lock.unlink(missing_ok=True)  # while it is held: whoever waits for it finds that it is gone
+        os.close(descriptor)
+
+
+def _take(lock: Path) -> int | None:
+    """Return the descriptor of a lock file that is held, or None where somebody else holds it."""
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(descriptor).st_nlink:  # else whoever held it has removed it meanwhile
+            return descriptor
+    except BlockingIOError:
+        pass
+    os.close(descriptor)
+    return None
 
 
 def _clear(path: Path, what: str) -> None:

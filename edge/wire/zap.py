@@ -37,6 +37,7 @@ class Doorkeeper:
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], keys: ServerKeys, lane: int) -> None:
         self._keys, self._lane = keys, lane
         self.turned_away: list[str] = []
+        self._welcome: set[str] = set()  # once; a key that was revoked may be allowed again, a list mended
         self._socket = context.socket(zmq.REP)
         self._socket.linger = 0
         try:
@@ -66,10 +67,13 @@ class Doorkeeper:
         binding = self._keys.allowed.rights.of_key(key)
         if binding is None or binding.lane != self._lane:
             self.turned_away.append(f"key {key} at {address} {self._reason(binding)}")
+            if key in self._welcome or not self._keys.allowed.rights.bindings:  # libzmq never comes again after a 400
+                return [version, number, b"300", b"not now", b"", b""]
             return [version, number, b"400", b"the key is not allowed", b"", b""]
+        self._welcome.add(key)
         return [version, number, b"200", b"", key.encode(), b""]
 
     def _reason(self, binding: Binding | None) -> str:
         if binding is None:
             return "is not on the allow-list"
-        return f"is for lane {binding.lane} (station {binding.station}), and this is lane {self._lane}"
+        return f"is for lane {binding.lane} (station {binding.station!r}), and this is lane {self._lane}"

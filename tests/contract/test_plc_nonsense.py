@@ -188,3 +188,17 @@ def test_a_connection_that_is_half_open_is_given_up_and_made_anew() -> None:
                 with pytest.raises(PlcError, match=r"did not answer|cannot be reached"):
                     driver.read()
                 assert time.monotonic() - began < 2 * TIMEOUT_MS / 1000 + SLACK_S
+
+
+def test_what_timed_out_is_not_sent_again_behind_the_gateways_back() -> None:
+    """A connection that ends by a reset keeps nothing to send; one that is closed has its bytes sent for minutes."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        driver = ModbusDriver(PlcConfig(port=server.getsockname()[1], timeout_ms=TIMEOUT_MS))
+        with pytest.raises(PlcError, match="did not answer"):
+            driver.write_permit(3, PERMIT, 9)
+        connection, _ = server.accept()
+        with connection:
+            connection.settimeout(2)
+            assert connection.recv(300), "the permit itself"
+            with pytest.raises(ConnectionResetError):
+                connection.recv(300)

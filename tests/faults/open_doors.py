@@ -16,8 +16,8 @@ def curve() -> None:
 
     make = Router.__init__
 
-    def bare(self: Any, context: Any, endpoint: str, telemetry: str, _keys: Any, lane: int, mode: int) -> None:
-        make(self, context, endpoint, telemetry, None, lane, mode)
+    def bare(self: Any, context: Any, endpoint: str, telemetry: str, _keys: Any, lane: int, *modes: int) -> None:
+        make(self, context, endpoint, telemetry, None, lane, *modes)
 
     sockets._refuse_open = lambda *_: None
     Router.__init__ = bare  # type: ignore[method-assign, assignment]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.faults.matrix.protections import Protection
@@ -9,12 +11,21 @@ from tests.faults.matrix.row import judge
 from tests.faults.matrix.run import run
 from tests.faults.matrix.table import PROTECTIONS, REAL
 
-pytestmark = [pytest.mark.process, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
+
+TURNS = 2
+"""What lies on the belt when a fault comes is chance: once in a while nothing there needs the protection."""
 
 
 @pytest.mark.parametrize("protection", PROTECTIONS, ids=lambda p: p.name)
 def test_a_row_is_red_without(protection: Protection) -> None:
     row = next(row for row in REAL if row.name == protection.row)
-    result = run([row], {protection.process: protection.name})
-    with pytest.raises(AssertionError, match=protection.red):
-        judge(result.seen[row.name], result.books)
+    said = []
+    for _ in range(TURNS):
+        result = run([row], {protection.process: protection.name})
+        with pytest.raises(AssertionError) as red:
+            judge(result.seen[row.name], result.books)
+        said.append(str(red.value))
+        if re.search(protection.red, said[-1]):
+            return
+    pytest.fail(f"the row is red, and never for {protection.red!r}: {said}")

@@ -47,7 +47,7 @@ def soak(*options: str, programs: Mapping[str, tuple[str, ...]] | None = None) -
 
 
 def test_a_short_soak_under_faults_holds() -> None:
-    code, report = soak("--parts", "1800", "--rate", "60", "--fault-every", "2", "--seed", "3")
+    code, report = soak("--parts", "2400", "--rate", "60", "--fault-every", "3", "--seed", "3")
     assert report["problems"] == []
     assert code == 0
     assert sum(of["count"] for of in report["faults"].values()) >= 4

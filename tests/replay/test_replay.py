@@ -217,6 +217,80 @@ def test_an_unwanted_change_is_refused_and_a_wanted_one_accepted(tmp_path: Path,
     ]
 
 
+def commanded(folder: Path, min_score: float, at: int) -> None:
+    """Add the command of another recipe in front of a part's trigger."""
+    events = folder / "events.jsonl"
+    recipe = json.loads((folder / "recording.json").read_text())["config"]["recipe"]
+    recipe["rules"][0]["min_score"] = min_score
+    lines = events.read_text().splitlines()
+    place = next(i for i, line in enumerate(lines) if f'"number":{at},' in line)
+    command = {"type": "recipe", "at_ns": PARTS[at].t0_ns, "recipe": recipe | {"name": "commanded"}}
+    events.write_text("\n".join([*lines[:place], json.dumps(command), *lines[place:]]) + "\n")
+
+
+@pytest.mark.usefixtures("loaded")
+def test_a_recipe_that_was_accepted_holds_throughout_from_then_on(tmp_path: Path, copy: Path) -> None:
+    commanded(copy, 0.99, FAINT[0])
+    run(copy, Changes(config=recipe_file(tmp_path, 0.5)), update=True)
+    report = run(copy, Changes())
+    report.refuse()
+    assert report.comparison.compared == len(PARTS)
+    assert {part.recipe for part in Recording(copy).reference} == {"strict"}
+
+
+@pytest.mark.usefixtures("loaded")
+def test_another_recipe_in_force_is_a_difference(copy: Path) -> None:
+    commanded(copy, 0.5, FAINT[0])  # the same limit, under another name
+    report = run(copy, Changes(package=PACKAGE, engine="onnxruntime"))
+    assert {(d.what, d.was, d.now) for d in report.comparison.differences} == {("recipe", "synthetic", "commanded")}
+
+
+@pytest.mark.usefixtures("loaded")
+def test_less_than_half_compared_is_no_success(copy: Path) -> None:
+    recording = Recording(copy)
+    t0_ns = sorted(part.t0_ns for part in recording.reference)
+    changes = Changes(package=PACKAGE, engine="onnxruntime")
+    for lead_in, enough in ((len(t0_ns) // 2, True), (len(t0_ns) // 2 + 1, False)):
+        write_header(copy, msgspec.structs.replace(recording.header, lead_in_ns=t0_ns[lead_in - 1]))
+        report = run(copy, changes)
+        assert report.comparison.differences == []
+        if enough:
+            report.refuse()
+        else:
+            with pytest.raises(RecordingError, match=rf"Only \d+ of the {len(t0_ns)} parts"):
+                report.refuse()
+            with pytest.raises(RecordingError, match=r"Only \d+ of the"):
+                run(copy, changes, update=True)
+
+
+@pytest.mark.usefixtures("loaded")
+@pytest.mark.parametrize("steps", range(3))
+def test_an_acceptance_that_is_interrupted_is_whole_or_was_not(
+    steps: int, tmp_path: Path, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is interrupted before each replacing of a file."""
+    rename, done = Path.replace, 0
+
+    def interrupted(self: Path, target: Path) -> Path:
+        nonlocal done
+        if done == steps:
+            raise KeyboardInterrupt
+        done += 1
+        return rename(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(copy, Changes(config=recipe_file(tmp_path, 0.7)), update=True)
+    recording = Recording(copy)
+    assert len(recording.header.accepted) == (steps == 2)
+    outcomes = {part.part: part.outcome for part in recording.reference}
+    assert outcomes[FAINT[0]] == ("PASS" if steps == 2 else "REJECT")
+    run(copy, Changes(config=recipe_file(tmp_path, 0.7)), update=True)
+    assert len(Recording(copy).header.accepted) == (2 if steps == 2 else 1)
+    assert not list(copy.glob("*.part"))
+
+
 @pytest.mark.usefixtures("loaded")
 def test_frames_of_another_shape_are_refused(tmp_path: Path, copy: Path) -> None:
     path = recipe_file(tmp_path, 0.5)

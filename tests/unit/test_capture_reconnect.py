@@ -12,7 +12,7 @@ import pytest
 from edge.capture.base import Camera, TriggerSource
 from edge.capture.events import DeviceBack, DeviceLost, EpochChanged, FrameArrived, FramesMissed, TriggersLost
 from edge.capture.loop import CaptureThread, TriggerThread
-from edge.capture.thread import FIRST_PAUSE_S, LONGEST_PAUSE_S, WAIT_S
+from edge.capture.thread import FIRST_PAUSE_S, LONGEST_PAUSE_S, WAIT_S, stop_all
 from edge.clock import NS_PER_S
 from edge.core.part import FrameInfo, Trigger
 from edge.core.pool import Frame, FramePool, Purpose
@@ -152,6 +152,11 @@ def test_only_a_device_that_stays_begins_anew_with_short_pauses(stays_ms: float,
     assert 0.75 * longest_s <= pauses.taken[-1] <= longest_s
 
 
+def test_a_device_that_stayed_once_and_now_comes_and_goes_is_not_tried_at_once_each_time() -> None:
+    _, pauses = run(Eye(*[pass_ms(400)] * 50, refuse(3), pass_ms(1000), OSError("gone")))
+    assert 1.2 <= pauses.taken[-1] <= 1.6
+
+
 def silence(eye: Eye) -> None:
     eye.silent_since = eye.now
 
@@ -170,6 +175,87 @@ def test_a_device_that_shows_no_sign_of_life_is_opened_anew(ms: int, lost: bool)
 def test_the_time_for_which_the_process_was_stopped_is_not_held_against_the_device() -> None:
     assert run(Eye(silence, pass_ms(60_000), pass_ms(900)))[0] == []
     assert run(Eye(silence, pass_ms(60_000), *[pass_ms(400)] * 3))[0] != []
+    assert run(Eye(silence, pass_ms(60_000), pass_ms(100), pass_ms(60_000), pass_ms(900)))[0] == [], "stopped twice"
+
+
+def test_a_driver_that_returns_late_turn_after_turn_does_not_hide_that_its_device_is_dead() -> None:
+    assert run(Eye(silence, *[pass_ms(600)] * 2))[0] == []
+    assert run(Eye(silence, *[pass_ms(600)] * 3))[0] != []
+
+
+def test_the_time_that_it_took_to_come_back_is_not_held_against_the_device() -> None:
+    class Slow(Eye):
+        def open(self) -> None:
+            self.now += 60 * NS_PER_S
+            super().open()
+            self.silent_since = self.now - NS_PER_S // 2  # its last sign of life: a turn later that is too long ago
+
+    assert run(Slow(OSError("gone"), pass_ms(400)))[0] == gone("OSError: gone")
+
+
+def test_a_device_that_is_back_has_been_heard_from() -> None:
+    eye = Eye(OSError("gone"))
+    heard: list[tuple[object, int]] = []
+
+    def post(event: object) -> None:
+        heard.append((event, thread.heard_ns))
+
+    thread = TriggerThread(eye, post, 0, eye.clock)
+    eye.now += 60 * NS_PER_S  # the thread has not turned yet
+    thread.start()
+    assert eye.done.wait(PATIENCE_S)
+    assert thread.stop()
+    assert heard[-1] == (DeviceBack("trigger"), eye.now)
+
+
+class Unspeakable(Exception):
+    """Of an SDK that cannot put itself into words."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("SDK not initialised")
+
+
+def test_an_error_that_cannot_even_be_put_into_words_ends_nothing() -> None:
+    assert run(Eye(Unspeakable(), Trigger(8, 80, 800)))[0] == [*gone("Unspeakable"), Trigger(8, 80, 800)]
+
+
+def test_a_thread_that_fails_itself_says_so_to_whoever_asks_for_its_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    def post(_: object) -> None:
+        raise OSError("no room")
+
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    thread = TriggerThread(Eye(OSError("gone")), post, 0)
+    thread.heard_ns  # noqa: B018
+    thread.start()
+    thread._thread.join(PATIENCE_S)
+    with pytest.raises(CameraError, match=r"thread at the trigger has failed: OSError: no room\."):
+        thread.heard_ns  # noqa: B018
+
+
+def test_an_edge_that_was_behind_as_the_eye_was_lost_is_given_its_time_anew() -> None:
+    def named(eye: Eye) -> None:
+        eye.last_number = 8
+
+    eye = Eye(named, pass_ms(900), OSError("gone"), pass_ms(900), Trigger(8, 80, 800))
+    assert run(eye, NS_PER_S)[0] == [*gone("OSError: gone"), Trigger(8, 80, 800)]
+
+
+def test_threads_are_stopped_together() -> None:
+    release = threading.Event()
+
+    class Hung(Eye):
+        def wait(self, timeout_s: float) -> Trigger | None:  # noqa: ARG002
+            release.wait(PATIENCE_S)
+            return None
+
+    threads = [TriggerThread(eye, lambda _: None, 0) for eye in (Hung(), Hung(), Eye())]
+    for thread in threads:
+        thread.start()
+    began = time.monotonic()
+    assert stop_all(threads, 0.2) == ["trigger", "trigger"]
+    assert 0.15 < time.monotonic() - began < 0.35
+    release.set()
+    assert stop_all(threads) == []
 
 
 def test_the_numbers_that_passed_meanwhile_are_told_as_lost() -> None:
@@ -266,6 +352,38 @@ def test_a_camera_is_opened_anew_when_somebody_asks_for_it_once() -> None:
         ),
         DeviceBack("camera"),
     ]  # fmt: skip
+
+
+def test_a_device_that_is_back_too_late_is_told_to_nobody() -> None:
+    entered, release = threading.Event(), threading.Event()
+
+    class Slow(Frames):
+        def open(self) -> None:
+            entered.set()
+            release.wait(PATIENCE_S)
+            super().open()
+
+    thread, posted = started(Slow(-1))
+    assert entered.wait(PATIENCE_S)
+    assert not thread.stop(0.01)
+    release.set()
+    assert thread.stop()
+    assert [type(event) for event in posts(posted)] == [DeviceLost]
+
+
+def test_what_was_asked_before_the_camera_was_lost_is_done_with_its_return() -> None:
+    camera = Frames()
+    thread, posted = started(camera)
+    assert camera.done.wait(PATIENCE_S)
+    camera.refusing = True
+    thread.reopen("It delivers nothing.")
+    assert isinstance(posted.get(timeout=PATIENCE_S), DeviceLost)
+    thread.reopen("It still delivers nothing.")
+    camera.refusing = False
+    assert isinstance(posted.get(timeout=PATIENCE_S), DeviceBack)
+    time.sleep(2 * WAIT_S)
+    assert thread.stop()
+    assert posts(posted) == []
 
 
 def test_a_thread_that_waits_for_its_device_stops_at_once_and_leaves_no_slot_behind() -> None:

@@ -57,6 +57,8 @@ def test_what_makes_no_sense_is_answered_and_the_connection_stays(path: Path) ->
         texts = [json.loads(answers.readline()) for _ in range(4)]
         client.sendall(b": 2}\n")
         last = json.loads(answers.readline())
+        client.sendall(b"[" * 2000 + b"\n")
+        assert json.loads(answers.readline())["ok"] is False
     assert [text["ok"] for text in texts] == [False] * 4
     assert texts[2]["error"] == "that is bad"
     assert last["heard"] == {"a": 2}

@@ -175,10 +175,11 @@ class DoubtsInSilence(Register):
 
 
 class HoldsPermitsOfADeadPlc(Register):
-    def restart(self, plc: int, gateway: int, epoch: int, last_part: int) -> None:
+    def restart(self, plc: int, gateway: int, epoch: int, last_part: int, most: int = 1 << 30) -> int:
         held = dict(self.armed._counts)
-        super().restart(plc, gateway, epoch, last_part)
+        left_out = super().restart(plc, gateway, epoch, last_part, most)
         self.armed._counts.update(held)
+        return left_out
 
 
 class WaitsForWordForEver(Register):

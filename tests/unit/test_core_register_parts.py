@@ -139,6 +139,22 @@ def test_a_part_counter_that_goes_back_within_a_plc_session_gives_numbers_twice_
     assert len(register.armed) == 6 - last_part + (not went_back)
 
 
+@pytest.mark.parametrize("leap", [0, 7, 8, 1 << 30])
+def test_a_part_counter_that_leaps_further_than_parts_can_have_come_books_nothing(leap: int) -> None:
+    register = granted(last_part=4)
+    permitted(register, 5, FIRST)
+    before = register.counts.plc_triggers
+    left_out = register.restart(5, 8, 2, 5 + leap, most=7)
+    assert left_out == (leap if leap > 7 else 0)
+    booked = leap - left_out
+    assert register.counts.plc_triggers == before + booked
+    assert +register.counts.rejected == ({"session_lost": booked} if booked else {})
+    assert register.reconciles()
+    register.grant(STATION, FIRST)
+    permitted(register, 6 + leap, FIRST + GATE + 2 * PITCH)
+    assert len(register.armed) == 2, "what follows is counted from there"
+
+
 @pytest.mark.parametrize("how", ["suspend", "restart"])
 def test_a_permit_on_its_way_at_a_doubt_may_have_arrived(how: str) -> None:
     register = granted()

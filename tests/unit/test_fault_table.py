@@ -11,7 +11,7 @@ import pytest
 from edge.core.outcome import CAUSES
 from edge.monitor.metrics import _REJECTED_CAUSES, _VOIDED_CAUSES, METRICS
 from tests.faults.matrix.books import NO_SESSION
-from tests.faults.matrix.row import Row
+from tests.faults.matrix.row import Fate, Row
 from tests.faults.matrix.table import MEASURED, PAGE, PROTECTIONS, REAL, ROWS, page
 
 DESIGN = """
@@ -39,18 +39,26 @@ def test_a_row_names_what_there_is(row: Row) -> None:
     named = {re.split(r"[{ ]", text)[0] for text in (*row.rises, *row.shows)}
     assert named <= known
     assert row.rises, "a fault that no metric shows goes unnoticed"
+    assert all(name.partition("{")[0].endswith("_total") for name in row.rises), "a gauge rises and falls"
+    assert row.fate is not Fate.NAMED or row.least <= row.most, "how many parts a fault may cost is part of its row"
+    if row.name.startswith("journal disk"):
+        assert {line for line in row.shows if 'alarm="journal"' in line}, "a journal in trouble raises its alarm"
     assert row.protections
     assert set(row.protections) <= {p.name for p in PROTECTIONS}
 
 
 def test_a_row_has_a_sign_or_harms_nobody() -> None:
-    assert [row.name for row in REAL if not (row.causes or row.shows) and row.fate.name != "UNHARMED"] == []
+    assert [row.name for row in REAL if not (row.causes or row.also or row.shows) and row.fate.name != "UNHARMED"] == []
 
 
 def test_each_protection_is_named_by_the_row_that_it_carries() -> None:
     rows = {row.name: row for row in REAL}
     for protection in PROTECTIONS:
         assert protection.name in rows[protection.row].protections, protection.name
+
+
+def test_every_real_row_was_measured() -> None:
+    assert json.loads(MEASURED.read_text(encoding="utf-8")).keys() == {row.name for row in REAL}
 
 
 def test_the_page_is_made_from_the_table() -> None:
@@ -60,5 +68,5 @@ def test_the_page_is_made_from_the_table() -> None:
 def test_causes_are_words_of_station_or_gateway() -> None:
     of_gateway = {*_REJECTED_CAUSES, *_VOIDED_CAUSES, NO_SESSION}
     for row in REAL:
-        odd = set(row.causes) - CAUSES.keys() - of_gateway
+        odd = {*row.causes, *row.also} - CAUSES.keys() - of_gateway
         assert not odd, (row.name, odd)

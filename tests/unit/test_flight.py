@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -247,6 +248,48 @@ def test_a_thread_that_ends_on_an_error_leaves_a_trace(folder: Path) -> None:
     assert json.loads(traces(folder)[0].read_text())["otherData"]["reason"] == (
         "unhandled ValueError in capture: no such lease"
     )
+
+
+class Unspeakable(Exception):
+    """An error whose own words fail."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+def test_an_error_without_words_still_reaches_the_hook_of_before(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[BaseException] = []
+    monkeypatch.setattr(sys, "excepthook", lambda *args: told.append(args[1]))
+    flight.start(1024, folder, 3, PROCESS)
+    error = Unspeakable()
+    sys.excepthook(Unspeakable, error, None)
+    assert told == [error]
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize("name", ["mark", "begin", "end", "request", "write", "dump"])
+def test_a_recorder_that_stops_meanwhile_is_no_error(name: str, tmp_path: Path) -> None:
+    """It is gone by the second line of the function, whichever that is."""
+    arguments = (tmp_path / "now.json", "test") if name == "dump" else ("test",)
+    recorder, lines = flight._recorder, 0
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        nonlocal lines
+        if frame.f_code is getattr(flight, name).__code__:
+            lines += event == "line"
+            if lines == 2:
+                flight._recorder = None
+            return trace
+        return None
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        getattr(flight, name)(*arguments)
+    finally:
+        sys.settrace(before)
+        flight._recorder = recorder
+    assert lines >= 2
 
 
 def test_the_hooks_are_given_back(tmp_path: Path) -> None:

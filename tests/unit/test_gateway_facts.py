@@ -39,9 +39,10 @@ class EndsTwice(Register):
 
 
 class ForgetsOnRestart(Register):
-    def restart(self, plc: int, gateway: int, epoch: int, last_part: int) -> None:
-        super().restart(plc, gateway, epoch, last_part)
+    def restart(self, plc: int, gateway: int, epoch: int, last_part: int, most: int = 1 << 30) -> int:
+        left_out = super().restart(plc, gateway, epoch, last_part, most)
         self._news = [n for n in self._news if n.detail != "session_lost"]
+        return left_out
 
 
 class LosesTheLastOfTheUnread(Register):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -9,7 +11,7 @@ from msgspec.structs import replace
 
 from edge.config import GatewayConfig, PlcConfig, PulseConfig
 from edge.core.counter import delta, wrap
-from edge.gateway.link import SPEED_SCANS, PlcLink
+from edge.gateway.link import PARTS_AT_ONCE, PARTS_FACTOR, SPEED_SCANS, PlcLink
 from edge.gateway.plc.signals import GATEWAY_ALIVE, INFEED_OPEN, PULSE, RUNNING, PlcStatus
 
 SLOW = [HealthCheck.too_slow]
@@ -215,3 +217,17 @@ def test_the_likely_place_wraps() -> None:
     last = (1 << 32) - 10
     link.take(replace(GOOD, count=last - 10 * SCANS_MS), OURS, 0, 0)
     assert at_speed(link, 10 * SCANS_MS, last - 10 * SCANS_MS).estimate(SCANS_MS * MS) == 40
+
+
+@pytest.mark.parametrize("after_ms", [10, 100])
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_part_counter_gains_no_more_than_many_times_what_the_belt_can_bring(after_ms: int, more: int) -> None:
+    line = CONFIG.line
+    fits = line.speed_max_mm_s / 1000 * after_ms / line.pitch_min_mm
+    most = PARTS_AT_ONCE + ceil(PARTS_FACTOR * fits)
+    link = armed()
+    now = after_ms * MS - int(CONFIG.plc_timing.scan_ms * MS)  # the first read's count was a scan old
+    leapt = replace(GOOD, heartbeat=2, last_part=GOOD.last_part + most + more)
+    assert link.take(leapt, OURS, now, now) is not bool(more)
+    assert link.most_parts == most
+    assert ("leapt" in link.reason) is bool(more)

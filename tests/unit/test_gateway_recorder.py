@@ -281,8 +281,76 @@ def test_sessions_that_begin_and_end_at_once_do_not_fill_the_journal_with_counte
         line.plc.epoch += 1
         line.pass_time(20)
     changes = [what for what, _ in sessions(line) if what in ("begun", "ended")]
-    assert len(changes) > 100
+    assert 15 < len(changes) <= 2 * 2_000 / 200 + 2, "a session begins every 200 ms at most"
     assert len(line.counts()) - before <= 2_000 / (CHANGES_NS / MS) + 1
+
+
+def test_a_plc_that_talks_nonsense_in_every_other_read_does_not_fill_journal_and_log(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = Line()
+    line.joined()
+    line.stations.clear()
+    rng, sane = random.Random(1), line.plc.read
+    monkeypatch.setattr(line.plc, "read", lambda: msgspec.structs.replace(sane(), count=rng.getrandbits(32)))
+    told, logged = len(line.rows), len(caplog.records)
+    line.pass_time(10_000)
+    assert 50 < len(line.rows) - told < 10 * 20
+    assert len(caplog.records) - logged < 10 * 10
+    monkeypatch.undo()
+    line.armed()
+
+
+def test_a_session_that_has_lasted_is_renewed_at_once() -> None:
+    line = Line()
+    line.joined()
+    line.pass_time(300)
+    line.stations.clear()
+    line.plc.epoch += 1
+    line.pass_time(40)
+    assert [what for what, _ in sessions(line)][-1] == "begun"
+
+
+@pytest.mark.parametrize("reads", [1, 1_000_000])
+def test_a_last_part_of_nonsense_books_no_parts_and_the_journal_says_so(
+    reads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One read of it, or a counter that has leapt for good."""
+    line = Line()
+    station = line.joined()
+    station.judge(line.part(101))
+    line.pass_time(300)
+    line.stations.clear()
+    sane, spoilt = line.plc.read, list(range(reads))[:1_000]
+
+    def read() -> signals.PlcStatus:
+        status = sane()
+        if not spoilt:
+            return status
+        if reads == 1:
+            spoilt.pop()
+        return msgspec.structs.replace(status, last_part=status.last_part + (1 << 30))
+
+    monkeypatch.setattr(line.plc, "read", read)
+    line.pass_time(1_000)
+    line.armed()
+    assert line.gateway.status().plc_triggers == 1
+    assert not [row for row in line.rows if isinstance(row, Fact) and row.fact == "unread"]
+    assert [text for what, text in sessions(line) if what == "ended"] == [f"the PLC's part counter leapt by {1 << 30}"]
+    assert [event.data.get("parts") for event in line.events("plc")] == ([] if reads == 1 else [1 << 30])
+
+
+def test_the_journals_alarm_is_told_once_whatever_figures_its_problem_has() -> None:
+    line = Line()
+    line.joined()
+    texts = set()
+    states = len(line.states)
+    for waiting in range(10):
+        line.journal = JournalStatus(problem=f"the disk does not keep up: {waiting} rows wait")
+        line.pass_time(1_000)
+        texts.add(line.gateway.status().alarms["journal"])
+    assert len(texts) == len(line.events("alarm")) == 1
+    assert len(line.states) == states
 
 
 # -- the flight recorder --------------------------------------------------------------------------------------------
@@ -321,7 +389,7 @@ def test_the_same_fault_again_and_again_leaves_one_trace(tmp_path: Path) -> None
         line.joined()
         for step in range(30):
             line.plc.jump(5_000 + step)
-            line.pass_time(60)
+            line.pass_time(250)
     finally:
         flight.stop()
     assert len([what for what, _ in sessions(line) if what == "ended"]) > 20

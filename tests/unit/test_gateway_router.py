@@ -14,6 +14,7 @@ import zmq
 
 from edge import config as cfg
 from edge.errors import ConfigError, PlcError, PortBusy
+from edge.gateway.plc.modbus import resolved
 from edge.gateway.run import assemble, gateway, make_driver
 from edge.gateway.transport import Router
 from edge.record.journal.reader import Folder
@@ -153,3 +154,15 @@ def test_the_plcs_name_is_looked_up_once_before_the_loop(monkeypatch: pytest.Mon
 def test_a_name_without_an_address_is_refused_at_the_start(host: str) -> None:
     with pytest.raises(ConfigError, match=r"plc\.host.*IP address"):
         make_driver(cfg.GatewayConfig(plc=cfg.PlcConfig(host=host)))
+
+
+def test_of_a_names_addresses_an_ipv4_one_is_taken_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = [
+        (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", 9, 0, 0)),
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 9)),
+        (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.2", 9)),
+    ]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: known)
+    assert resolved(cfg.PlcConfig(host="plc")).host == "127.0.0.1"
+    del known[1:]
+    assert resolved(cfg.PlcConfig(host="plc")).host == "::1"

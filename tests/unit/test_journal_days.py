@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import time
 from contextlib import closing
@@ -128,3 +129,55 @@ def test_a_full_disk_at_the_start_of_a_file_leaves_no_trail_of_empty_files(
     wait_for(lambda: one.status().recorded == 1)
     one.close()
     assert len(files(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("fails", ["write", "__init__"])
+def test_retention_makes_room_where_nothing_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    """What has had its time is what fills the disk; also where not even the first file can be begun."""
+    old = tmp_path / "2020-01-01.sqlite"
+    old.write_bytes(b"x" * 4096)
+    real = getattr(Store, fails)
+
+    def full(*arguments: object) -> object:
+        if old.exists():
+            raise sqlite3.OperationalError("database or disk is full")
+        return real(*arguments)
+
+    monkeypatch.setattr(Store, fails, full)
+    one = journal(tmp_path, keep_days=1)
+    one.put(part(1))
+    wait_for(lambda: one.status().recorded == 1)
+    one.close()
+    assert not old.exists()
+
+
+def test_a_file_that_cannot_be_deleted_is_a_problem_and_keeps_no_other(tmp_path: Path) -> None:
+    (tmp_path / "2019-01-01.sqlite").mkdir()
+    old = tmp_path / "2020-01-01.sqlite"
+    old.write_bytes(b"")
+    one = journal(tmp_path, keep_days=1)
+    one.put(part(1))
+    wait_for(lambda: one.status().problem)
+    assert "2019-01-01.sqlite" in one.status().problem
+    assert not old.exists()
+    one.close()
+
+
+def test_a_day_whose_process_was_killed_becomes_one_plain_file_at_the_next_start(tmp_path: Path) -> None:
+    wall = Wall()
+    yesterday = DayFile(today() - timedelta(days=1), 0)
+    wall.offset_ns = -DAY_NS
+    one = journal(tmp_path / "killed", wall=wall)
+    one.put(part(1))
+    wait_for(lambda: one.status().recorded == 1)
+    shutil.copytree(tmp_path / "killed", tmp_path / "left")  # as a kill leaves it: with its log
+    one.close()
+    assert (tmp_path / "left" / f"{yesterday.name}-wal").stat().st_size > 0
+    one = journal(tmp_path / "left")
+    one.put(part(2))
+    wait_for(lambda: one.status().recorded == 1)
+    assert not (tmp_path / "left" / f"{yesterday.name}-wal").exists()
+    one.close()
+    assert numbers(tmp_path / "left") == [1, 2]

@@ -294,3 +294,32 @@ def test_check_finds_damage(folders: tuple[Path, Path], tmp_path: Path) -> None:
     assert [bool(one.problem) for one in checked] == [True, False, True]
     with pytest.raises(JournalError, match="2 of 3 files"):
         commands.refuse(checked)
+
+
+@pytest.mark.parametrize("command", ["list", "events", "reconcile"])
+def test_a_file_whose_midst_is_damaged_is_an_error_that_names_it(tmp_path: Path, command: str) -> None:
+    one = journal(tmp_path)
+    for number in range(3000):
+        one.put(part(number))
+        one.put(event(number=number))
+    one.close(20)
+    path = the_file(tmp_path)
+    with path.open("r+b") as file:
+        file.seek(2 * 4096)
+        file.write(b"\xff" * (path.stat().st_size - 2 * 4096))
+    folders = [str(tmp_path)] * (2 if command == "reconcile" else 1)
+    result = CliRunner().invoke(app, ["journal", command, *folders])
+    assert isinstance(result.exception, JournalError)
+    assert path.name in str(result.exception)
+
+
+@pytest.mark.parametrize(("option", "value"), [("--part", str(2**32)), ("--session", str(2**70))])
+def test_a_number_that_no_part_has_is_a_mistake_of_usage(tmp_path: Path, option: str, value: str) -> None:
+    journal(tmp_path).close()
+    assert CliRunner().invoke(app, ["journal", "list", str(tmp_path), option, value]).exit_code == 2
+
+
+@pytest.mark.parametrize("text", ["99999999999d", "9" * 400 + "d", "²d"])
+def test_an_age_beyond_all_time_is_no_time(text: str) -> None:
+    with pytest.raises(ConfigError, match="is no time"):
+        commands.parse_time(text)

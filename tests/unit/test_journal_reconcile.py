@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import sqlite3
-from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -14,87 +11,19 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from edge.cli import app
-from edge.clock import now_ns
-from edge.record.journal import Counts, Event, Journal
-from edge.record.journal.pairing import Numbers
-from edge.record.journal.reconcile import Reconciliation, reconcile
-from edge.record.journal.records import Filter
-from edge.record.journal.rows import Row
+from edge.record.journal import Counts, Fact
+from edge.record.journal.lines import GatePart
+from edge.record.journal.pairing import Numbers, Pairing
+from edge.record.journal.reconcile import reconcile
+from edge.record.journal.records import Filter, GateRow, PartRow
 from edge.record.journal.spans import FOREVER, Span, excuse
 from tests.support_hypothesis import usual
-from tests.support_journal import GATEWAY, MS, PLC, STATION, fact, journal, life, part, the_file
-
-PERIOD = 100 * MS
-REJECTED = 5  # every fifth
+from tests.support_journal import MS, PLC, Plant, fact, journal, part
 
 
-class Plant:
-    """Writes the journals of a line that ran ``parts`` parts without trouble; a test leaves out or adds what it likes.
-
-    Time begins at ``start``; part n is at the eye ``PERIOD`` n later.
-    """
-
-    def __init__(self, folder: Path, parts: int = 40) -> None:
-        self.station, self.gateway = folder / "station", folder / "gateway"
-        self.start = now_ns()
-        self.numbers = range(1, parts + 1)
-        self.end = self.start + (parts + 20) * PERIOD
-        self.parts = {n: part(n, self.at(n), **(_REJECT if n % REJECTED == 0 else {})) for n in self.numbers}
-        self.facts = {n: life(n, self.at(n), "REJECT" if n % REJECTED == 0 else "PASS") for n in self.numbers}
-        self.extra: dict[str, list[Row]] = {"station": [], "gateway": []}
-        self.clean = {"station": True, "gateway": True}
-
-    def at(self, number: int) -> int:
-        return self.start + number * PERIOD
-
-    def write(self) -> None:
-        good = sum(n % REJECTED != 0 for n in self.numbers)
-        plc = {"session": PLC, "last_part": 0, "opened": 0, "without_permit": 0, "met_gate": 0}
-        total = len(self.numbers)
-        begun = {"what": "begun", "plc": PLC, "gateway": GATEWAY, "station": 0, "epoch": 1, "fence": 0, "last_part": 0}
-        granted = {**begun, "what": "granted", "station": STATION}
-        after = {"session": PLC, "last_part": total, "opened": good, "without_permit": total - good, "met_gate": total}
-        register = {"plc_triggers": total, "rejected": {"reject": total - good}, "executed": good, "voided": {}}
-        self._write(
-            self.station,
-            "station",
-            [Event("state", "RUNNING", {}, self.start), *self.parts.values(), *self.extra["station"]],
-            Counts({"outcomes": {"PASS": good, "REJECT": total - good}, "trigger_jumps": 0}, self.end),
-        )
-        self._write(
-            self.gateway,
-            "gateway",
-            [
-                Event("session", "", begun, self.start),
-                Event("session", "", granted, self.start),
-                Counts({"plc": plc}, self.start),
-                *sorted((f for facts in self.facts.values() for f in facts), key=lambda f: f.at_ns),
-                *self.extra["gateway"],
-            ],
-            Counts({**register, "plc": after}, self.end),
-        )
-
-    def _write(self, folder: Path, process: str, rows: list[Row], counters: Counts) -> None:
-        now = [self.start]
-        one: Journal = journal(folder, process, clock=lambda: now[0])
-        for row in [*rows, counters]:
-            one.put(row)
-        now[0] = self.end
-        one.close()
-        if not self.clean[process]:
-            self.change(process, "DELETE FROM event WHERE kind = (SELECT id FROM word WHERE text = 'stopped')")
-            self.change(process, f"DELETE FROM counts WHERE at_ns = {self.end}")
-
-    def change(self, process: str, sql: str) -> None:
-        with closing(sqlite3.connect(the_file(getattr(self, process)))) as connection:
-            assert connection.execute(sql).rowcount > 0
-            connection.commit()
-
-    def reconcile(self) -> Reconciliation:
-        return reconcile(self.station, self.gateway)
-
-
-_REJECT: dict[str, Any] = {"outcome": "REJECT", "cause": "rule", "rule": "scratch"}
+def without_a_verdict(number: int, t0_ns: int) -> list[Fact]:
+    told = ("counted", "", 5), ("ended", "unannounced", 300), ("gated", "rejected", 600)
+    return [fact(number, what, detail, t0_ns + ms * MS) for what, detail, ms in told]
 
 
 @pytest.fixture
@@ -208,6 +137,39 @@ def test_a_stretch_of_time_is_joined_without_a_rest_at_its_edges(plant: Plant, m
     assert reconcile(plant.station, plant.gateway, within).remainder == 1, "it lies outside"
 
 
+def test_what_retention_has_taken_of_either_is_not_looked_for_in_the_other(
+    plant: Plant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The processes have been running since before the first file that is left of each."""
+    monkeypatch.setattr("edge.record.journal.reconcile.EDGE_MS", 1000)
+    plant.extra["gateway"] = [Counts({"plc": None, **_REGISTER_AT_25}, plant.at(25) + 50 * MS)]
+    plant.extra["station"] = [Counts({"outcomes": {"PASS": 20, "REJECT": 5}}, plant.at(25) + 50 * MS)]
+    plant.write()
+    wall = f"(at_ns - {plant.start}) / 1000000"
+    for process, table, at in [
+        ("station", "part", wall.replace("at_ns", "t0_ns")), ("gateway", "gate", wall),
+        *((process, table, wall) for process in ("station", "gateway") for table in ("event", "counts")),
+    ]:  # fmt: skip
+        plant.change(process, f"UPDATE {table} SET wall_ms = {at}")
+    for process in ("station", "gateway"):
+        plant.change(process, "UPDATE run SET started_ms = 0")
+        assert plant.reconcile().parts == 40
+    plant.change("station", "DELETE FROM part WHERE number < 12")
+    plant.change("gateway", "DELETE FROM gate WHERE number < 8")
+    for process in ("station", "gateway"):
+        plant.change(process, f"DELETE FROM event WHERE at_ns < {plant.at(12)}")
+    plant.change("gateway", f"DELETE FROM counts WHERE at_ns < {plant.at(12)}")
+    result = plant.reconcile()
+    assert (result.remainder, set(result.classes)) == (0, {"complete"}), result.examples
+    assert 19 <= result.parts <= 29
+    assert "gateway: parts counted by the PLC: 15 by the counters, 15 on record" in result.books
+    plant.change("station", "DELETE FROM part WHERE number = 30")
+    assert plant.reconcile().remainder > 0
+
+
+_REGISTER_AT_25 = {"plc_triggers": 25, "rejected": {"reject": 5}, "executed": 16, "voided": {}}
+
+
 # -- classes ----------------------------------------------------------------------------------------------------------
 
 
@@ -232,8 +194,11 @@ def test_rows_that_found_no_room_excuse_their_time_and_no_other(plant: Plant) ->
 def test_a_station_that_was_killed_may_lack_what_was_under_way_and_no_more(plant: Plant) -> None:
     for number in range(30, 41):
         del plant.parts[number]
+        plant.facts[number] = without_a_verdict(number, plant.at(number))
     plant.clean["station"] = False
     plant.write()
+    for words in ('"executed":32', '"executed":24'), ('"opened":32', '"opened":24'), ('"reject":8', '"reject":16'):
+        plant.change("gateway", f"UPDATE counts SET data = replace(data, '{words[0]}', '{words[1]}')")
     result = plant.reconcile()
     assert result.classes["not at the station: the station's journal ends"] == 11
     assert result.reconciled, result.examples
@@ -241,11 +206,33 @@ def test_a_station_that_was_killed_may_lack_what_was_under_way_and_no_more(plant
     assert plant.reconcile().remainder == 1
 
 
+def test_a_station_that_was_killed_may_not_lack_what_the_gateway_had_answered_long_before(plant: Plant) -> None:
+    """Its journal has 100 ms, and the commit under way: 250 ms, and 100 ms from an answer to its record."""
+    for number in range(30, 41):
+        del plant.parts[number]
+    plant.clean["station"] = False
+    plant.write()
+    result = plant.reconcile()
+    assert (result.classes["not at the station: the station's journal ends"], result.remainder) == (4, 7)
+
+
+def test_a_gateway_that_was_killed_may_not_lack_what_the_station_had_heard_long_before(plant: Plant) -> None:
+    for number in range(31, 41):
+        plant.facts[number] = []
+    plant.clean["gateway"] = False
+    plant.write()
+    result = plant.reconcile()
+    assert result.classes["not at the gateway: the gateway's journal ends"] == 3
+    assert result.remainder == 7
+
+
 def test_a_gateway_that_was_killed_may_lack_what_was_on_the_belt_and_no_more(plant: Plant) -> None:
     for number in range(36, 41):
         del plant.facts[number]
     for number in range(33, 36):
         plant.facts[number] = plant.facts[number][:1]
+    for number in range(33, 41):
+        plant.parts[number] = part(number, plant.at(number), disposition="", t4_ns=None)
     plant.clean["gateway"] = False
     plant.write()
     result = plant.reconcile()
@@ -312,8 +299,32 @@ def test_numbers_know_their_holes_in_whatever_order_they_come(given_: list[int])
         numbers.add(number, place)
     present = set(given_)
     assert len(numbers) == len(present)
+    assert all(first <= last for first, last, _, _ in numbers.holes())
+    assert all((n in numbers) == (n in present) for n in range(61))
     holes = {n for first, last, _, _ in numbers.holes() for n in range(first, last + 1)}
     assert holes == (set(range(min(present), max(present) + 1)) - present if present else set())
+
+
+def test_a_hole_where_the_counter_wraps_around_is_found() -> None:
+    numbers = Numbers()
+    for place, number in enumerate([2**32 - 3, 2**32 - 2, 1, 2]):
+        numbers.add(number, place)
+    assert list(numbers.holes()) == [(2**32 - 1, 2**32 - 1, 1, 2), (0, 0, 1, 2)]
+
+
+@pytest.mark.parametrize(("apart_ms", "are_one"), [(30_000, True), (30_001, False)])
+def test_parts_without_a_session_are_one_only_within_seconds(apart_ms: int, are_one: bool) -> None:
+    """A PLC that restarts gives the same numbers again."""
+    station = PartRow(
+        **{**dict.fromkeys(PartRow.__struct_fields__, ""), "wall_ms": 0, "session": 0, "number": 5, "count": 5000},  # type: ignore[arg-type]
+    )
+    row = GateRow(
+        boot="", wall_ms=apart_ms, plc=2, gateway=1, station=0, epoch=1, number=5, count=5010, at_ns=0,
+        facts={"counted": ("", 0)},
+    )  # fmt: skip
+    pairing = Pairing({}, 100)
+    assert pairing.station(station) is None
+    assert (pairing.gate(GatePart.of(row)) is station) is are_one
 
 
 def test_a_counter_that_wraps_around_leaves_no_hole() -> None:

@@ -7,12 +7,15 @@ import sqlite3
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edge.clock import NS_PER_S, now_ns
 from edge.record.journal import writer
 from edge.record.journal.files import DayFile
+from edge.record.journal.rows import Row
+from edge.wire.messages import FindingRecord
 from tests.support_journal import (
     event,
     fact,
@@ -58,6 +61,7 @@ def test_rows_that_wait_longer_than_a_second_are_a_problem_though_no_write_has_f
     one._closing.set()  # its thread has ended: it hangs in the disk
     one._thread.join()
     one._closing.clear()
+    one._ended = False
     one.put(part(1))
     now[0] = writer.BEHIND_NS
     assert one.status().problem == ""
@@ -188,3 +192,39 @@ def test_a_file_that_is_deleted_while_it_is_written_is_begun_anew(tmp_path: Path
     assert numbers(tmp_path) == [2]
     ((text,),) = query(tmp_path, "SELECT text FROM events WHERE kind = 'journal'")
     assert "deleted" in text
+
+
+# -- rows that no file can hold, and rows that come too late ----------------------------------------------------------
+
+
+def test_a_poisoned_row_is_counted_and_ends_nothing(tmp_path: Path) -> None:
+    deep: dict[str, Any] = {}
+    inner = deep
+    for _ in range(100_000):
+        inner["a"] = inner = {}
+    poison: list[Row] = [
+        part(1, wall=None),
+        part(2, findings=None),
+        part(3, findings=[FindingRecord("a", 0.5, (1, 2, 3, 4)), FindingRecord("pit", 0.5, (1, 2))]),  # type: ignore[arg-type]
+        part(4, findings=[FindingRecord("a", 0.5, (1, 2, 3, 4)), FindingRecord("\ud800", 0.5, (1, 2, 3, 4))]),
+        event(["no", "kind"]),  # type: ignore[arg-type]
+        event(deep=deep),
+    ]
+    one = journal(tmp_path)
+    for row in poison:
+        one.put(row)
+    one.put(part(7))
+    wait_for(lambda: one.status().recorded == 1)
+    assert one.status().lost == len(poison)
+    one.close()
+    assert numbers(tmp_path) == [7], "none of them is there by half"
+    assert query(tmp_path, "SELECT count(*) FROM finding") == [(0,)]
+
+
+def test_a_row_that_comes_after_the_end_is_counted(tmp_path: Path) -> None:
+    """As one does whose thread saw the journal open, and put it only when the last look was over."""
+    one = journal(tmp_path)
+    one.close()
+    one._closing.clear()
+    one.put(part(1))
+    assert (one.status().waiting, one.status().lost) == (0, 1)

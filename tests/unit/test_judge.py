@@ -141,11 +141,96 @@ def test_each_new_session_has_its_own_fence(changes: dict[str, int]) -> None:
     assert case.counts("escaped_no_permit") == [1]
 
 
-def test_a_permit_of_an_earlier_session_stays_a_right() -> None:
+WINDOW_MS = EYE_MS + (5000 - 50 - 320) / 10  # the last moment at which no scan can have opened the gate
+
+
+@pytest.mark.parametrize(
+    ("sessions", "at_ms", "escaped"),
+    [
+        ({"station": STATION + 1}, EYE_MS + 60, 1),
+        ({"gateway": GATEWAY + 1}, EYE_MS + 60, 1),
+        ({"gateway": 0, "station": 0}, EYE_MS + 60, 1),
+        ({"station": STATION + 1}, WINDOW_MS - 0.1, 1),
+        ({"station": STATION + 1}, WINDOW_MS, 0),
+        ({"station": 0}, EYE_MS + 60, 0),  # it has left, and its verdict was given
+    ],
+)
+def test_a_session_that_follows_takes_back_what_was_permitted_before(
+    sessions: dict[str, int], at_ms: float, escaped: int
+) -> None:
     case = Case()
     case.permit()
-    case.control(EYE_MS + 60, station=STATION + 1)
+    case.control(at_ms, **sessions)
+    assert case.counts("escaped_no_permit", "permits_honoured") == [escaped, 1 - escaped]
+
+
+@pytest.mark.parametrize(("at_ms", "escaped"), [(EYE_MS + 60, 1), (WINDOW_MS - 0.1, 1), (WINDOW_MS, 0)])
+def test_a_plc_that_starts_anew_knows_no_permit(at_ms: float, escaped: int) -> None:
+    case = Case()
+    case.permit()
+    case.judge.on_plc_start(PLC + 1, round(at_ms * MS))
+    assert case.counts("escaped_no_permit") == [escaped]
+
+
+@pytest.mark.parametrize(
+    ("beat_ms", "noticed_ms", "escaped"),
+    [
+        (EYE_MS + 60, EYE_MS + 240, 0),  # the watchdog and three scans
+        (EYE_MS + 60, EYE_MS + 240.1, 1),
+        (EYE_MS + 60, WINDOW_MS, 0),
+        (EYE_MS + 300, EYE_MS + 470, 0),
+    ],
+)
+def test_a_gateway_whose_heart_has_stopped_permits_nothing(beat_ms: float, noticed_ms: float, escaped: int) -> None:
+    case = Case()
+    case.permit()
+    case.judge.on_write(200, [2], round(beat_ms * MS))
+    case.judge.watch(round(noticed_ms * MS))
+    assert case.counts("escaped_no_permit") == [escaped]
+
+
+def test_a_heart_that_beats_again_gives_nothing_back_and_takes_nothing_later() -> None:
+    case = Case()
+    case.permit(EYE_MS + 20)
+    case.judge.watch((EYE_MS + 30) * MS)  # the last beat was a second ago
+    case.judge.on_write(200, [2], (EYE_MS + 40) * MS)
+    case.judge.watch((EYE_MS + 45) * MS)
+    assert case.counts("escaped_no_permit") == [1]
+    case.permit(EYE_MS + 50)
     assert case.counts("escaped_no_permit") == [0]
+
+
+@pytest.mark.parametrize(
+    ("word", "unasked"),
+    [
+        ({"outcome": "PASS"}, 0),
+        ({"outcome": "PASS", "tag": ""}, 1),
+        ({"outcome": "PASS", "tag": "bbbb"}, 1),
+        ({"outcome": "REJECT"}, 1),
+        ({"outcome": "NO_DECISION"}, 1),
+        (None, 1),
+    ],
+)
+def test_a_permit_against_the_verdict_is_seen(word: dict[str, str] | None, unasked: int) -> None:
+    case, rejected = Case(), Case(fell=Bin.REJECT)
+    for each in (case, rejected):
+        each.permit()
+        if word is not None:
+            each.told(**word)
+    assert case.counts("escaped_no_permit", "passed_unasked") == [0, unasked]
+    assert case.record.unasked is bool(unasked)
+    assert rejected.counts("passed_unasked") == [0]
+
+
+def test_a_plate_without_a_word_may_have_lost_it_in_a_fault_and_a_word_against_it_may_not() -> None:
+    case = Case(fell=None)
+    case.permit()
+    case.judge.fault_begins("station_killed", (EYE_MS + 100) * MS)
+    gate = Event(Kind.GATE, (EYE_MS + 530) * MS, Plate(0, TAG), 1001, count_at((EYE_MS + 530) * MS), Bin.GOOD)
+    case.judge.on_event(gate, 1)
+    assert case.counts("passed_unasked", "unjudged", "affected") == [0, 1, 1]
+    case.told("REJECT")
+    assert case.counts("passed_unasked", "unjudged") == [1, 0]
 
 
 def test_the_same_session_again_moves_no_fence() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import zmq
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -54,7 +54,7 @@ def test_no_key_is_overwritten_and_half_a_pair_is_none(tmp_path: Path) -> None:
     assert not (tmp_path / "b.key").exists()
 
 
-@pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "x" * 65, "a b"])
+@pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "x" * 65, "a b", "a\n"])
 def test_a_name_is_no_path(name: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot name a key"):
         write_pair(generate(), name, tmp_path)
@@ -117,6 +117,7 @@ lists = st.lists(
 )
 
 
+@settings(deadline=None)  # a disk takes its time
 @given(lists)
 def test_an_allow_list_is_read_as_it_was_written(entries: list[tuple[str, str, int]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -224,9 +225,18 @@ def test_telemetry_stays_on_its_host(endpoint: str) -> None:
         parse({"telemetry": {"endpoint": endpoint}}, GatewayConfig, "g")
 
 
-def test_a_socket_without_a_file_is_refused() -> None:
+@pytest.mark.parametrize(
+    "endpoint",
+    ["ipc://@abstract", "ipc://\0x", "ipc:///a\0b", "tcp://h:0", "tcp://h:65536", "tcp://h:99999", "tcp://a:1;b:2"],
+)
+def test_what_is_no_endpoint_with_a_file_or_a_port_is_refused(endpoint: str) -> None:
     with pytest.raises(ConfigError, match="bind"):
-        gateway("ipc://@abstract")
+        gateway(endpoint, key="k", allow="a")
+
+
+@pytest.mark.parametrize("port", [1, 9999, 10000, 59999, 65529, 65535])
+def test_every_port_that_there_is_may_be_named(port: int) -> None:
+    assert gateway(f"tcp://h:{port}", key="k", allow="a").bind.endswith(f":{port}")
 
 
 # -- check and doctor -------------------------------------------------------------------------------------------------
@@ -270,8 +280,26 @@ def test_a_list_for_other_lanes_only_is_refused_by_check(files: tuple[Path, Cast
 
 
 def test_an_ipc_socket_for_all_users_is_named() -> None:
-    assert [gap.what for gap in protection.gaps(gateway("ipc:///tmp/x", ipc_mode="0666"))] == ["socket file"]
-    assert not list(protection.gaps(gateway("ipc:///tmp/x", ipc_mode="0660")))
+    assert [gap.what for gap in private_gaps(ipc_mode="0666")] == ["socket file"]
+    assert not list(private_gaps(ipc_mode="0660"))
+
+
+def private_gaps(folder: str = "/nowhere", **security: str) -> list[protection.Gap]:
+    values = {
+        "bind": f"ipc://{folder}/g",
+        "telemetry": {"endpoint": f"ipc://{folder}/t"},
+        "control": {"path": f"{folder}/c"},
+        "security": security,
+    }
+    return list(protection.gaps(parse(values, GatewayConfig, "g")))
+
+
+@pytest.mark.parametrize(("mode", "named"), [(0o755, False), (0o770, False), (0o777, True), (0o1777, True)])
+def test_sockets_where_every_user_may_put_his_own_are_named(mode: int, named: bool, tmp_path: Path) -> None:
+    tmp_path.chmod(mode)
+    found = private_gaps(str(tmp_path))
+    assert [gap.what for gap in found] == ["socket folder"] * named
+    assert all("/run/edge" in gap.remedy and f"{tmp_path}/c" in gap.detail for gap in found)
 
 
 @pytest.mark.parametrize("wrong", ["", "own", "server", "nobody"])

@@ -368,6 +368,10 @@ def test_a_look_tells_what_the_line_does_without_the_referee(run: Run) -> None:
         ({"do": "fault", "name": "belt_stop", "parts": 1}, "belt_stop takes ms, allowance_ms, not parts"),
         ({"do": "fault", "name": "belt_stop", "ms": "1"}, "ms is a number"),
         ({"do": "fault", "name": "belt_stop", "ms": True}, "ms is a number"),
+        ({"do": "fault", "name": "belt_stop", "ms": float("inf")}, "ms lies within 1e\\+12, not at inf"),
+        ({"do": "fault", "name": "drop_frames", "parts": float("nan")}, "parts lies within"),
+        ({"do": "fault", "name": "belt_stop", "ms": 10**400}, "ms lies within"),
+        ({"do": "affected", "name": "x", "begin": False, "allowance_ms": float("-inf")}, "allowance_ms lies within"),
         ({"do": "fault", "name": 3}, "name is a text"),
         ({"do": "fault"}, "name is a text"),
         ({"do": "affected", "name": "x"}, "begin is true or false"),
@@ -407,5 +411,3 @@ def test_every_fault_ends_and_the_line_is_as_before(run: Run) -> None:
     assert (len(run.counters), len(run.numbers)) == (sent + 10, triggered + 10)
     assert vars(run.plant._server.trouble) == vars(type(run.plant._server.trouble)())
     assert set(run.state()["faults"]) == FAULTS.keys() - {"plc_closed"}
-
-

@@ -196,6 +196,23 @@ def test_inspections_that_began_before_the_recording_belong_to_the_lead_in(tmp_p
     assert (comparison.lead_in, comparison.compared, comparison.differences) == (6, 4, [])
 
 
+@pytest.mark.parametrize("begins", [True, False])
+def test_a_line_that_always_has_a_frame_in_use_leaves_the_lead_in(tmp_path: Path, begins: bool) -> None:
+    """Each inspection takes so long that the next frame comes meanwhile."""
+    made = RecordedStation(tmp_path / "r", begins=begins)
+    hold(made, 1, 1)
+    if not begins:
+        made.begin()
+    for number in range(2, 21):
+        hold(made, number, 1)
+        made.inspect()
+        made.turn()
+    comparison, _ = replayed(made.end())
+    assert comparison.lead_in <= 4
+    assert comparison.compared >= 15
+    assert comparison.differences == []
+
+
 def test_inspections_that_had_not_ended_with_the_recording_do_not_end_in_the_replay(tmp_path: Path) -> None:
     made = RecordedStation(tmp_path / "r")
     busy(made, 3)

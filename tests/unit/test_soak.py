@@ -19,9 +19,11 @@ from edge.commands.soak_plan import Plan, Recovery
 from edge.commands.soak_result import by_fault, process_problems, referee_problems
 from edge.commands.soak_station import FAILING, SPAN, UNDECIDED, MarkInspector
 from edge.commands.soak_watch import Sample, growth, sample
+from edge.config import JournalConfig
 from edge.core.outcome import Outcome
 from edge.core.rules import Rule
 from edge.errors import BudgetError, EngineError
+from edge.record.journal import Fact, Journal
 from edge.simulate.faults import FAULTS
 from edge.simulate.marks import MarksScene, read_mark
 
@@ -58,10 +60,16 @@ def samples(*memory_kb: int, pid: int = 7) -> list[Sample]:
     return [Sample(parts, pid, kb, 20, 5) for parts, kb in enumerate(memory_kb)]
 
 
-def test_growth_compares_medians_of_both_ends() -> None:
-    found = growth(samples(*[1000] * 4, 9000, *[1500] * 3, *[1010] * 4, 5), 0, 100)
+def test_growth_compares_the_low_tenths_of_both_ends() -> None:
+    head, tail = [9000] * 5 + [1000] + [999] + [1500] * 4, [1010] + [5000] * 9 + [1009]
+    found = growth(samples(*head, *[1200] * 88, *tail), 0, 200)
     assert (found["rss_kb"], found["growth_percent"], found["restarts"]) == ([1000, 1010], 1.0, 0)
     assert (found["fds"], found["threads"]) == ([20, 20], [5, 5])
+
+
+def test_a_spike_at_the_beginning_hides_no_growth() -> None:
+    found = growth(samples(*[130_000] * 4, *(100_000 + 28_000 * i // 530 for i in range(527))), 0, 1000)
+    assert found["growth_percent"] > 20
 
 
 def test_growth_looks_at_the_stretch_alone_and_tells_of_a_new_process() -> None:
@@ -91,12 +99,13 @@ def test_recoveries_are_told_by_fault() -> None:
 # -- what is refused ---------------------------------------------------------------------------------------------------
 
 HELD: dict[str, Any] = {
-    "parts": 100,
+    "parts": 340,
     "wrong_part": 0,
     "escaped_no_permit": 0,
+    "passed_unasked": 0,
     "defective_in_good_bin": 0,
-    "good_total": 80,
-    "good_passed": 40,
+    "good_total": 333,
+    "good_passed": 167,
     "good_unaffected": 50,
     "good_unaffected_passed": 40,
     "defective_rejected_by_rule": 20,
@@ -104,7 +113,7 @@ HELD: dict[str, Any] = {
 
 
 def test_a_run_at_its_bounds_holds() -> None:
-    assert referee_problems(HELD, 100) == []
+    assert referee_problems(HELD, 340) == []
 
 
 @pytest.mark.parametrize(
@@ -112,16 +121,18 @@ def test_a_run_at_its_bounds_holds() -> None:
     [
         ({"wrong_part": 1}, "wrong_part is 1"),
         ({"escaped_no_permit": 1}, "escaped_no_permit is 1"),
+        ({"passed_unasked": 1}, "passed_unasked is 1"),
         ({"defective_in_good_bin": 1}, "defective_in_good_bin is 1"),
-        ({"parts": 99}, "only 99 of 100"),
-        ({"good_passed": 39}, "39 of 80 passed of all good plates"),
+        ({"parts": 339}, "only 339 of 340"),
+        ({"good_passed": 166}, "166 of 333 passed of all good plates"),
         ({"good_unaffected_passed": 39}, "39 of 50 passed of the good plates that no fault touched"),
+        ({"good_unaffected": 49}, "only 49 of 333 good plates met no fault"),
         ({"good_total": 0, "good_passed": 0}, "0 of 0 passed of all"),
         ({"defective_rejected_by_rule": 0}, "no plate was rejected by the rule"),
     ],
 )
 def test_a_run_beyond_one_bound_is_refused(change: dict[str, int], words: str) -> None:
-    problems = referee_problems({**HELD, **change}, 100)
+    problems = referee_problems({**HELD, **change}, 340)
     assert len(problems) == 1
     assert words in problems[0]
 
@@ -150,11 +161,60 @@ def test_a_process_that_grows_is_refused_where_the_run_was_long_enough(changes: 
     assert process_problems(process(**changes), judged=False) == []
 
 
-def test_journals_may_lack_what_sudden_ends_excuse_and_no_more() -> None:
-    assert soak_record.problems(Counter(passed=9, without_verdict=32, without_permit=32), 2, 150.0) == []
-    assert len(soak_record.problems(Counter(passed=9, without_verdict=33, without_permit=33), 2, 150.0)) == 2
-    assert len(soak_record.problems(Counter(passed=9, rejected_yet_passed=1, other_plate=1), 9, 150.0)) == 2
-    assert len(soak_record.problems(Counter(), 9, 150.0)) == 1
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("rejected_yet_passed", "other_plate", "without_verdict_unexcused", "without_permit_unexcused"),
+        "unknown_unexcused",
+    ],
+)
+def test_one_plate_that_the_journals_tell_otherwise_is_a_problem(name: str) -> None:
+    assert soak_record.problems(Counter(passed=9, without_verdict=32, without_permit=32, unknown=7)) == []
+    (problem,) = soak_record.problems(Counter({"passed": 9, name: 1}))
+    assert problem.startswith("1 plates")
+    assert len(soak_record.problems(Counter())) == 1
+
+
+MS = 1_000_000
+KILLED_MS = 5000.0
+EXCUSED_MS = soak_record.TRAVEL_MS + soak_record.STATED_LOSS_MS + soak_record.COMMIT_MS
+
+
+@pytest.mark.parametrize(
+    ("met_ms", "excused"),
+    [
+        (KILLED_MS - EXCUSED_MS - 1, False),
+        (KILLED_MS - EXCUSED_MS, True),
+        (KILLED_MS, True),
+        (KILLED_MS + soak_record.SLACK_MS + 1, False),
+    ],
+)
+def test_a_kill_excuses_what_was_due_shortly_before_it(met_ms: float, excused: bool) -> None:
+    kills = {"station": [1, round(KILLED_MS * MS)], "gateway": []}
+    known = soak_record.Losses({7: round(met_ms * MS)}, kills)
+    between = soak_record.Losses({6: round((met_ms - 500) * MS), 8: round((met_ms + 500) * MS)}, kills)
+    for losses in (known, between):
+        assert losses.excuse("station", 7) is excused
+        assert not losses.excuse("gateway", 7)
+    assert not soak_record.Losses({}, kills).excuse("station", 7)
+
+
+def test_plates_are_joined_with_what_the_journals_say_of_them(tmp_path: Path) -> None:
+    journals = {name: tmp_path / name for name in ("station", "gateway")}
+    journal = Journal(JournalConfig(folder=str(journals["gateway"])), "gateway", "gateway", 0)
+    for number, fact in ((1, "counted"), (2, "counted"), (2, "permit"), (3, "counted")):
+        journal.put(Fact(1, 1, 1, 1, number, 1000 * number, fact, "", number * 1000 * MS))
+    journal.put(Fact(1, 2, 2, 1, 2, 2000, "gated", "good", 2500 * MS))  # all that the next session knows of it
+    journal.close()
+    Journal(JournalConfig(folder=str(journals["station"])), "station", "station", 0).close()
+    plates = [
+        {"number": number, "bin": "good", "tag": "", "affected": affected}
+        for number, affected in ((1, []), (2, []), (4, []), (5, ["starting"]), (-1, []))
+    ]
+    found = soak_record.join(plates, journals, {"station": [2100 * MS], "gateway": [3050 * MS]})
+    assert (found["plates"], found["unknown"], found["unknown_unexcused"]) == (4, 2, 1)
+    assert (found["without_verdict"], found["without_verdict_unexcused"]) == (4, 3)  # number 2 is excused
+    assert (found["without_permit"], found["without_permit_unexcused"]) == (3, 1)  # numbers 4, 5: when 3 came, at best
 
 
 # -- the line ----------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from edge.capture.events import DeviceBack, DeviceLost, FrameLost
 from edge.capture.thread import UNHEARD_NS
 from edge.core.part import FrameInfo
 from edge.station.health import BLIND_PARTS
+from edge.station.loop import JOURNAL_TROUBLE
 from edge.wire import messages as wire
 from tests.support_station import Rig, verdicts
 
@@ -76,6 +77,39 @@ def test_parts_without_a_camera_have_no_frame_and_those_behind_it_their_own() ->
     assert made.free()
 
 
+def test_a_frame_that_waited_as_the_camera_was_lost_does_not_bring_its_old_counter_back() -> None:
+    made = Rig().grant()
+    made.part(1)
+    made.wait_ms(100)
+    t0_ns = made.now
+    made.post(made.frame(2))  # before its trigger
+    made.post(DeviceLost("camera", "test"))
+    made.post(DeviceBack("camera"))
+    assert made.free()
+    assert made.reports.losses == ["without_trigger"]
+    made.grant()
+    made.post(made.edge(2, t0_ns=t0_ns))
+    made.wait_ms(100)
+    assert made.reports.causes()[2] == "frame_missing"
+    made.post(made.edge(3))
+    made.post(made.frame(90))  # the camera counts anew
+    made.decide(3)
+    assert verdicts(made.heard())[-1] == (3, 3000, "PASS", "clean")
+
+
+def test_a_frame_that_waited_as_the_eye_was_lost_still_has_its_part() -> None:
+    made = Rig().grant()
+    made.part(1)
+    made.wait_ms(100)
+    made.post(made.frame(2))
+    made.post(DeviceLost("trigger", "test"))
+    made.post(DeviceBack("trigger"))
+    made.grant()
+    made.post(made.edge(2))
+    made.decide(2)
+    assert verdicts(made.heard()) == [(2, 2000, "PASS", "clean")]
+
+
 def blind(made: Rig, parts: int) -> None:
     """Let parts go by of which no frame comes."""
     for _ in range(parts):
@@ -95,6 +129,32 @@ def test_after_so_many_parts_without_a_frame_the_camera_is_opened_anew_once() ->
     assert made.reports.alarms == {}, "it has another chance"
     blind(made, BLIND_PARTS)
     assert len(made.reopenings) == 2
+
+
+def test_a_camera_that_has_delivered_since_is_opened_anew_again() -> None:
+    made = Rig().grant()
+    blind(made, BLIND_PARTS)
+    made.post(FrameLost(FrameInfo(1, made.now, made.now, intact=False), "frame_corrupt"))
+    blind(made, BLIND_PARTS)
+    assert len(made.reopenings) == 2
+
+
+def test_while_a_device_is_gone_the_camera_is_not_opened_anew_as_well() -> None:
+    made = Rig().grant()
+    made.post(DeviceLost("camera", "test"))
+    blind(made, 2 * BLIND_PARTS)
+    assert made.reopenings == []
+
+
+def test_the_eyes_return_says_nothing_for_the_camera() -> None:
+    made = Rig().grant()
+    for _ in range(2):
+        blind(made, 2)
+        made.post(DeviceLost("trigger", "test"), DeviceBack("trigger"))
+        made.grant()
+        assert set(made.reports.alarms) == {"camera"}
+    blind(made, 1)
+    assert len(made.reopenings) == 1
 
 
 def test_a_frame_in_between_even_a_spoilt_one_shows_that_the_camera_delivers() -> None:
@@ -118,10 +178,10 @@ def test_a_device_that_is_not_heard_is_an_alarm_before_its_thread_has_given_it_u
 
 def test_records_that_are_not_kept_are_a_warning_and_nothing_waits_for_them() -> None:
     made = Rig().grant()
-    made.reports.troubled = "the disk is full"
+    made.reports.troubled = "101 rows wait, for 11.9 s"
     made.part(1)
     assert verdicts(made.heard()) == [(1, 1000, "PASS", "clean")]
-    assert made.reports.state == ("WARNING", "the disk is full")
+    assert made.reports.state == ("WARNING", JOURNAL_TROUBLE)
     assert is_ready(made)
     made.post(DeviceLost("camera", "test"))
     assert made.reports.state[0] == "FAULT", "what is worse is said first"

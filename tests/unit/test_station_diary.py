@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zmq
@@ -20,6 +22,7 @@ from edge.core.part import FrameInfo, Part, Trigger, Verdict
 from edge.record.journal import Journal
 from edge.record.journal.reader import Folder
 from edge.station.diary import COUNTS_NS, LOOK_NS
+from edge.station.loop import JOURNAL_TROUBLE
 from edge.station.reporting import Identity, Reporter
 from edge.wire import messages as wire
 from tests.support_station import Rig
@@ -34,12 +37,19 @@ class Writing:
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "journal"
         self.context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
-        rig = Rig(telemetry=cfg.TelemetryConfig(endpoint=f"ipc://{folder}/telemetry"))
+        self.rig = rig = Rig(telemetry=cfg.TelemetryConfig(endpoint=f"ipc://{folder}/telemetry"))
         self.journal = Journal(cfg.JournalConfig(folder=str(self.folder)), "station", "one", 0)
         identity = Identity("model", "engine", "fp32")
         self.reporter = Reporter(
             rig.config, identity, rig.ledger, rig.pool, rig.publisher, 100.0, None, self.context, self.journal
         )
+
+    def wait_recorded(self) -> None:
+        """Wait until all rows are on the disk."""
+        end = time.monotonic() + PATIENCE_S
+        while self.journal.status().waiting:
+            assert time.monotonic() < end
+            time.sleep(0.01)
 
     def read(self) -> Folder:
         """End the process, and open what it has recorded."""
@@ -53,6 +63,7 @@ class Writing:
     def close(self) -> None:
         """Close in the order in which the station does."""
         if not self.context.closed:
+            self.reporter.flush()
             self.reporter.close()
             self.journal.close()
             self.context.term()
@@ -110,7 +121,7 @@ def test_the_counters_are_recorded_once_a_minute_at_each_change_of_session_and_a
     writing.reporter.frames = 4
     counts = [(row.at_ns - now, row.data["frames"]) for row in writing.read().counts()]
     assert counts[:3] == [(0, 0), (COUNTS_NS, 0), (62 * NS_PER_S, 3)]
-    assert [frames for _, frames in counts[3:]] == [4]
+    assert [frames for _, frames in counts[3:]] == [4], "once"
 
 
 def test_reconnects_and_alarms_are_in_the_status(writing: Writing) -> None:
@@ -141,12 +152,11 @@ def locked(file: Path) -> Iterator[None]:
 
 
 def test_a_journal_that_cannot_be_written_is_an_alarm_and_costs_no_time(writing: Writing) -> None:
+    writing.wait_recorded()
+    (file,) = writing.folder.glob("*.sqlite")
     end = time.monotonic() + PATIENCE_S
-    while not (files := list(writing.folder.glob("*.sqlite"))) or writing.journal.status().waiting:
-        assert time.monotonic() < end
-        time.sleep(0.01)
     longest_s, number = 0.0, 0
-    with locked(files[0]):
+    with locked(file):
         while "journal" not in writing.status(now_ns()).alarms:
             assert time.monotonic() < end, "no alarm"
             number += 1
@@ -164,6 +174,36 @@ def test_a_journal_that_cannot_be_written_is_an_alarm_and_costs_no_time(writing:
     folder = writing.read()
     assert [row.number for row in folder.parts()] == list(range(1, number + 1)), "and nothing was lost"
     assert [event.kind for event in folder.events()].count("alarm") == 1
+
+
+def test_a_stalled_journal_does_not_fill_with_how_long_it_has_been_stalled(
+    writing: Writing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rig = writing.rig
+    writing.wait_recorded()
+    rig.station._reporter = writing.reporter
+    writing.journal._clock = lambda: rig.now
+    rig.grant().wait_ms(200)
+    entered, free, write = threading.Event(), threading.Event(), writing.journal._keeper.write
+
+    def hung(*rows: Any) -> Any:
+        entered.set()
+        free.wait(PATIENCE_S)
+        return write(*rows)
+
+    monkeypatch.setattr(writing.journal._keeper, "write", hung)
+    writing.reporter.note("test", "", rig.now)
+    assert entered.wait(PATIENCE_S)
+    alarms = set()
+    for _ in range(50):
+        rig.wait_ms(100)
+        alarms.add(writing.status(rig.now).alarms.get("journal"))
+    assert writing.status(rig.now).reason == JOURNAL_TROUBLE
+    assert len(alarms) > 3, "the alarm does say how long"
+    free.set()
+    events = list(writing.read().events())
+    assert [event.text for event in events if event.kind == "state"] == ["RUNNING", f"WARNING {JOURNAL_TROUBLE}"]
+    assert [event.kind for event in events].count("alarm") == 1
 
 
 def test_the_journal_is_asked_how_it_is_only_now_and_then(writing: Writing) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge import flight
-from edge.capture.events import FrameArrived
+from edge.capture.events import DeviceLost, FrameArrived
 from edge.core.part import Part
 from edge.core.pool import Lease, Purpose
 from edge.station.hang import EngineHung
@@ -185,6 +185,15 @@ def test_a_trace_that_cannot_be_written_is_refused_in_words(traces: Path) -> Non
     answer = command(Rig(), "trace")
     assert not answer.ok
     assert "cannot be written" in answer.text
+
+
+def test_a_device_that_is_lost_is_traced_also_while_another_is(traces: Path) -> None:
+    made = Rig().grant()
+    made.post(DeviceLost("camera", "test"))
+    made.post(DeviceLost("trigger", "test"))
+    flight.stop()
+    reasons = {json.loads(path.read_text())["otherData"]["reason"] for path in traces.glob("*.json")}
+    assert reasons == {"camera lost", "trigger lost"}
 
 
 def test_an_inspection_that_hangs_is_traced(traces: Path) -> None:

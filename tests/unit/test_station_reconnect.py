@@ -19,7 +19,8 @@ import zmq
 from numpy.typing import NDArray
 
 from edge import config as cfg
-from edge.capture.loop import CAMERA, TRIGGER, CaptureThread, TriggerThread
+from edge.capture.events import CAMERA, TRIGGER
+from edge.capture.loop import CaptureThread, TriggerThread
 from edge.capture.plant import PlantCamera, PlantTrigger
 from edge.clock import NS_PER_MS, NS_PER_S, now_ns
 from edge.core.ledger import PartLedger

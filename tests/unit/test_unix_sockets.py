@@ -64,10 +64,10 @@ def may_connect(path: Path, uid: int = STRANGER) -> bool:
 
 @pytest.mark.parametrize(("mode", "admitted"), [(0o600, False), (0o660, False), (0o666, True)])
 @pytest.mark.parametrize("umask", [0, 0o022, 0o777])
-def test_the_signal_path_and_telemetry_obey_ipc_mode(folder: Path, mode: int, admitted: bool, umask: int) -> None:
+def test_the_signal_path_and_telemetry_obey_their_modes(folder: Path, mode: int, admitted: bool, umask: int) -> None:
     config = cfg.GatewayConfig(
         bind=f"ipc://{folder}/g",
-        telemetry=cfg.TelemetryConfig(endpoint=f"ipc://{folder}/t"),
+        telemetry=cfg.TelemetryConfig(endpoint=f"ipc://{folder}/t", mode=f"{mode:04o}"),
         security=cfg.SecurityConfig(ipc_mode=f"{mode:04o}"),
     )
     before = os.umask(umask)
@@ -90,10 +90,8 @@ def test_a_socket_is_for_its_own_user_unless_said_otherwise(folder: Path, contex
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o660])
-def test_the_stations_telemetry_obeys_ipc_mode(folder: Path, context: Context, mode: int) -> None:
-    rig = Rig(
-        telemetry=cfg.TelemetryConfig(endpoint=f"ipc://{folder}/t"), security=cfg.SecurityConfig(ipc_mode=f"{mode:04o}")
-    )
+def test_the_stations_telemetry_obeys_its_mode(folder: Path, context: Context, mode: int) -> None:
+    rig = Rig(telemetry=cfg.TelemetryConfig(endpoint=f"ipc://{folder}/t", mode=f"{mode:04o}"))
     identity = Identity("model", "engine", "fp32")
     reporter = Reporter(rig.config, identity, rig.ledger, rig.pool, rig.publisher, 100.0, None, context)
     with closing(reporter):

@@ -1,8 +1,9 @@
 """Modbus TCP: two functions over one connection.  Unprotected: give it a network of its own, see docs/signal.md.
 
 Written out here because of what the gateway needs and a general client does not promise: no retry, since a permit
-that is not through in time must not be written later; an exchange ends within one time-out however slowly its bytes
-trickle in; and an answer counts only if every byte of its head is the one that answers this request.
+that is not through in time must not be written later, not by the system either; an exchange ends within one time-out
+however slowly its bytes trickle in; and an answer counts only if every byte of its head is the one that answers this
+request.
 """
 
 from __future__ import annotations
@@ -24,13 +25,16 @@ _NONSENSE = "check that [plc] names the PLC and not another device; see docs/sig
 _HEADER = struct.Struct(">HHHBB")  # transaction, protocol 0, bytes that follow, unit, function
 _COUNTED = 2  # bytes after the length: unit and function
 _READ, _WRITE, _EXCEPTION = 3, 16, 0x80
+_AT_ONCE = struct.pack("ii", 1, 0)
+"""SO_LINGER: closing throws away what is not through yet; else the system goes on sending it, for minutes."""
 _EXCEPTIONS = {1: "illegal function", 2: "illegal address", 3: "illegal value", 4: "device failure", 6: "device busy"}
 
 
 def resolved(config: PlcConfig) -> PlcConfig:
-    """Return ``config`` with a numeric ``host``: of a name, the first address that it has now.
+    """Return ``config`` with a numeric ``host``: of a name, an address that it has now.
 
-    Looking a name up can take seconds, so it is done once, before the loop begins.
+    Looking a name up can take seconds, so it is done once, before the loop begins.  IPv4 comes first: few PLCs speak
+    anything else, and many systems give `localhost` as ::1.
 
     Raises:
         ConfigError: the name has no address.
@@ -41,7 +45,8 @@ def resolved(config: PlcConfig) -> PlcConfig:
         raise ConfigError(
             f"plc.host = {config.host!r} cannot be resolved: {error}.", "name the PLC by its IP address."
         ) from None
-    return config.model_copy(update={"host": str(found[0][4][0])})
+    chosen = min(found, key=lambda address: address[0] != socket.AF_INET)
+    return config.model_copy(update={"host": str(chosen[4][0])})
 
 
 class ModbusDriver(PlcDriver):
@@ -115,6 +120,7 @@ class ModbusDriver(PlcDriver):
             try:
                 self._socket = socket.create_connection(self._address, self._timeout_s)
                 self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
             except OSError:
                 self.close()
                 raise PlcError(f"The PLC at {self._where} cannot be reached.", _UNREACHABLE) from None

@@ -13,7 +13,7 @@ from edge.config import JournalConfig
 from edge.record.journal import files
 from edge.record.journal.files import DayFile
 from edge.record.journal.rows import Event, Row
-from edge.record.journal.store import ForeignFile, Missing, Run, Store
+from edge.record.journal.store import ForeignFile, Missing, Run, Store, finish
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +45,8 @@ class Keeper:
         self._news: list[Event] = []
         self._tidy_ns = 0
         self._first = (clock(), wall())
+        self.problem = ""
+        """What cannot be deleted, though it has had its time; read by any thread."""
 
     def write(self, rows: list[Row], missing: list[Missing]) -> Counter[str]:
         """Write everything to the file of the day, as ``Store.write``.
@@ -66,12 +68,13 @@ class Keeper:
     def look_after(self) -> None:
         """Delete what has had its time, once a minute."""
         now = self._clock()
-        if self._file is not None and now >= self._tidy_ns:
+        in_use = self._next or self._file  # the one that the disk does not let begin is not to be deleted either
+        if in_use is not None and now >= self._tidy_ns:
             self._tidy_ns = now + _TIDY_NS
             try:
-                self._tidy(self._file)
+                self._tidy(in_use)
             except OSError as error:
-                _log.error("Old files of the journal cannot be deleted: %s.", error)
+                self._say(f"the journal's folder cannot be looked through: {error}")
 
     def close(self) -> None:
         """Close the file in use."""
@@ -112,9 +115,21 @@ class Keeper:
                 self._file, self._next = file, None
                 self._move_aside(error)
             raise
+        if self._file is None:
+            self._finish_others(file)
         self._file, self._next = file, None
         self._tidy_ns = 0
         return self._store
+
+    def _finish_others(self, in_use: DayFile) -> None:
+        """Make plain files of those that an earlier process, which was killed, has left with a log beside them."""
+        for file in files.in_folder(self._folder):
+            path = self._folder / file.name
+            if file != in_use and not file.damaged and (self._folder / f"{file.name}-wal").exists():
+                try:
+                    finish(path)
+                except sqlite3.Error as error:
+                    _log.error("Journal: %s was not closed in order: %s.", path.name, error)
 
     def _move_aside(self, error: sqlite3.DatabaseError) -> None:
         assert self._file is not None
@@ -134,13 +149,24 @@ class Keeper:
 
     def _tidy(self, in_use: DayFile) -> None:
         sizes = {file: files.size(self._folder, file) for file in files.in_folder(self._folder)}
+        problem = ""
         started_ns, started_wall = self._first
         # A wall clock that jumps ahead must not make every file old at once.
         today = files.day_of(min(self._wall(), started_wall + self._clock() - started_ns))
         for file in files.doomed(sizes, in_use, today, self._config.keep_days, self._keep_bytes):
-            files.remove(self._folder, file)
+            try:
+                files.remove(self._folder, file)
+            except OSError as error:
+                problem = f"an old file of the journal cannot be deleted: {error}"
+                continue
             _log.info("Journal: %s was deleted, by journal.keep_days or journal.keep_gb.", file.name)
             self._news.append(Event("deleted", f"{file.name} was deleted", {"bytes": sizes[file]}, self._clock()))
+        self._say(problem)
+
+    def _say(self, problem: str) -> None:
+        if problem and problem != self.problem:
+            _log.error("Journal: %s.", problem)
+        self.problem = problem
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:

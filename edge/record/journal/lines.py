@@ -69,7 +69,8 @@ class Line(msgspec.Struct, kw_only=True):
 class GatePart(msgspec.Struct):
     """All that a gateway learnt of one part, under whatever sessions: (detail, monotonic ns) by fact.
 
-    ``answers``: every disposition with which a verdict on it was answered.
+    ``answers``: every disposition with which a verdict on it was answered.  ``again``: any other fact that was told
+    twice, as it was told later.
     """
 
     first: GateRow
@@ -79,11 +80,12 @@ class GatePart(msgspec.Struct):
     stations: set[int]
     facts: dict[str, tuple[str, int]]
     answers: set[str]
+    again: list[str]
 
     @classmethod
     def of(cls, row: GateRow) -> GatePart:
         """Begin with one row."""
-        part = cls(row, row.plc, row.number, None, set(), {}, set())
+        part = cls(row, row.plc, row.number, None, set(), {}, set(), [])
         part.add(row)
         return part
 
@@ -93,7 +95,8 @@ class GatePart(msgspec.Struct):
         if "counted" in row.facts and self.count is None:
             self.count = row.count
         for fact, told in row.facts.items():
-            self.facts.setdefault(fact, told)
+            if self.facts.setdefault(fact, told) is not told and fact != "answered":
+                self.again.append(f"{fact} {told[0]}".strip())
             if fact == "answered":
                 self.answers.add(told[0])
 
@@ -103,6 +106,11 @@ class GatePart(msgspec.Struct):
             if fact in self.facts:
                 return self.facts[fact][0] or fact
         return ""
+
+    @property
+    def opened(self) -> bool:
+        """True where the gate let the part pass."""
+        return "executed" in self.facts or self.facts.get("gated", ("", 0))[0] == "good"
 
     def at_ns(self, fact: str) -> int | None:
         """Return when a fact was learnt, or None."""

@@ -8,10 +8,13 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from edge.core.counter import delta
-from edge.record.journal.lines import ENDS, NEAR_MS, GatePart
-from edge.record.journal.records import PartRow
+from edge.record.journal.lines import ENDS, GatePart
+from edge.record.journal.records import EventRow, PartRow
 
 _HALF = 1 << 31
+_LAST = (1 << 32) - 1
+_ONE_MS = 30_000
+"""Without a session, records are of one part that lie this close: a restarted PLC gives the same numbers again."""
 
 _SAYS = {"reject": "REJECT", "no_decision": "NO_DECISION"}
 """What the station must have said where the gateway says that it did."""
@@ -63,7 +66,7 @@ class Pairing:
             station.session in gate.stations or self.plc_of.get(station.session, gate.plc + 1) == gate.plc
         ):
             return True
-        if abs(station.wall_ms - gate.first.wall_ms) > NEAR_MS:
+        if abs(station.wall_ms - gate.first.wall_ms) > _ONE_MS:
             return False
         if station.count is None or gate.count is None:  # a lost trigger, or a count that was never read
             return station.session == 0 or "unread" in gate.facts
@@ -98,12 +101,12 @@ class Numbers:
             before[1:3] = number, at
         else:
             insort(stretches, [number, number, at, at])
-        self._close(max(0, index - 1))
+        self._close(index)
 
     def _close(self, index: int) -> None:
-        """Join the stretches from ``index`` on that have come to touch."""
+        """Join the stretches around ``index`` that have come to touch."""
         stretches = self._stretches
-        for i in range(min(index + 2, len(stretches)) - 1, index, -1):
+        for i in range(min(index + 2, len(stretches)) - 1, max(0, index - 1), -1):
             if stretches[i][0] <= stretches[i - 1][1] + 1:
                 stretches[i - 1][1:3] = stretches[i][1:3]
                 del stretches[i]
@@ -112,26 +115,45 @@ class Numbers:
         return sum(last - first + 1 for first, last, _, _ in self._stretches)
 
     def __contains__(self, number: object) -> bool:
-        return any(first <= number <= last for first, last, _, _ in self._stretches if isinstance(number, int))
+        if not isinstance(number, int):
+            return False
+        index = bisect_left(self._stretches, [number + 1])
+        return index > 0 and number <= self._stretches[index - 1][1]
 
     def holes(self) -> Iterator[tuple[int, int, int, int]]:
         """Return first and last number of each hole, and the places of the parts before and after it.
 
-        Where the counter wrapped around, the numbers in between are no hole.
+        Where the counter wrapped around, the numbers in between are no hole, and those before and after 0 may be one.
         """
         for before, after in pairwise(self._stretches):
             if after[0] - before[1] < _HALF:
                 yield before[1] + 1, after[0] - 1, before[2], after[3]
+                continue
+            newest, oldest = self._stretches[-1], self._stretches[0]
+            if newest[1] < _LAST:
+                yield newest[1] + 1, _LAST, newest[2], oldest[3]
+            if oldest[0] > 0:
+                yield 0, oldest[0] - 1, newest[2], oldest[3]
 
 
-def contradiction(station: PartRow, gate: GatePart) -> str:
-    """Return what the two records of one part say that cannot both be true, or ""."""
-    facts = gate.facts
-    ends = [fact for fact in ENDS if fact in facts]
+def in_itself(gate: GatePart) -> str:
+    """Return what a gateway's record of one part says that cannot be true, or ""."""
+    if gate.again:
+        return f"the gateway told again: {', '.join(gate.again)}"
+    ends = [fact for fact in ENDS if fact in gate.facts]
     if len(ends) > 1:
         return f"the gateway ended it as {' and as '.join(ends)}"
-    permitted = facts.keys() & {"permit", "armed", "executed"} or facts.get("gated", ("", 0))[0] == "good"
-    if permitted and station.outcome != "PASS":
+    if "executed" in gate.facts and gate.facts.get("gated", ("", 0))[0] == "rejected":
+        return "its permit was executed, and the gate rejected it"
+    return ""
+
+
+def contradiction(station: PartRow, gate: GatePart, bypass: bool = False) -> str:
+    """Return what the two records of one part say that cannot both be true, or "".  In mode ``bypass`` all pass."""
+    facts = gate.facts
+    if problem := in_itself(gate):
+        return problem
+    if not bypass and (gate.opened or facts.keys() & {"permit", "armed"}) and station.outcome != "PASS":
         return f"it was permitted, and the station said {station.outcome}"
     said = _SAYS.get(facts["ended"][0]) if "ended" in facts else None
     if said is not None and said != station.outcome:
@@ -152,10 +174,22 @@ def describe(station: PartRow | None, gate: GatePart | None) -> str:
     if gate is not None:
         facts = ", ".join(f"{fact} {detail}".strip() for fact, (detail, _) in gate.facts.items())
         words.append(f"part {gate.number} of PLC session {gate.plc}: {facts}")
-    if station is not None and gate is not None and (problem := contradiction(station, gate)):
+    if station is not None and gate is not None:
+        words.append(contradiction(station, gate))
+    elif gate is not None and (problem := in_itself(gate)):
         words.append(problem)
-    elif gate is None:
+    if gate is not None and gate.opened and "permit" not in gate.facts:
+        words.append("the gate opened for it without a permit")
+    if gate is None:
         words.append("the gateway's journal has nothing of it")
     elif station is None:
         words.append("the station's journal has nothing of it")
-    return "; ".join(words)
+    return "; ".join(filter(None, words))
+
+
+def agreement(events: list[EventRow]) -> int:
+    """Return how far two readings of one part's count may differ: half a pitch, by the station's own configuration."""
+    for event in reversed(events):
+        if event.kind == "started" and isinstance(line := event.data.get("config", {}).get("line"), dict):
+            return int(line.get("counts_per_mm", 0) * line.get("pitch_min_mm", 0) / 2)
+    return 0

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -26,6 +26,8 @@ from edge.record.journal.schema import VERSION
 _CHUNK = 5000  # row ids a transaction
 _BUSY_S = 5.0  # while a file is made plain, or another process recovers it
 
+
+_T = TypeVar("_T")
 
 _PART_FILTERS = ("outcome", "cause", "number", "session", "recipe")
 _PART = tuple(name for name in PartRow.__struct_fields__ if name != "findings")
@@ -60,13 +62,20 @@ class Folder:
     def runs(self) -> Iterator[RunRow]:
         """Return every start of the process, in order; each file that it wrote into holds it once."""
         told = None
-        for connection in self._connections(ALL):
-            columns = RunRow.__struct_fields__
-            for row in connection.execute(f"SELECT {','.join(columns)} FROM run ORDER BY id").fetchall():
-                run = RunRow(**dict(zip(columns, row, strict=True)))
-                if run != told:
-                    yield run
-                told = run
+        for run in self._read(ALL, _run_rows):
+            if run != told:
+                yield run
+            told = run
+
+    def begins(self) -> tuple[int, int]:
+        """Return the wall-clock ms of the first row, and of the start of the run that wrote it; zeros where none is."""
+        first = " UNION ALL ".join(
+            f"SELECT * FROM (SELECT wall_ms FROM {table} ORDER BY id LIMIT 1)"
+            for table in ("part", "gate", "event", "counts")
+        )
+        sql = f"SELECT min(wall_ms), (SELECT started_ms FROM run ORDER BY id LIMIT 1) FROM ({first})"
+        found = self._read(ALL, lambda connection: iter(connection.execute(sql).fetchall()))
+        return next(((row, started) for row, started in found if row is not None), (0, 0))
 
     def parts(self, wanted: Filter = ALL) -> Iterator[PartRow]:
         """Return the parts of a station, in the order in which they were recorded."""
@@ -74,27 +83,32 @@ class Folder:
         texts = {"outcome", "cause", "rule", "disposition", "tag"}
         columns = [f"coalesce({name}, '') " if name in texts else name for name in _PART]
         sql = f"SELECT id, {','.join(columns)} FROM parts WHERE id > ? AND id <= ?{condition} ORDER BY id"
-        for connection in self._connections(wanted):
+
+        def read(connection: sqlite3.Connection) -> Iterator[PartRow]:
             for low, high in _ranges(connection, "part", wanted):
                 rows = connection.execute(sql, (low, high, *values)).fetchall()
                 found = _findings(connection, rows[0][0], rows[-1][0]) if rows else {}
                 for row in rows:
                     yield PartRow(**dict(zip(_PART, row[1:], strict=True)), findings=found.get(row[0], []))
 
+        return self._read(wanted, read)
+
     def gates(self, wanted: Filter = ALL) -> Iterator[GateRow]:
         """Return what a gateway learnt of parts, in the order in which it first did; by time and number alone."""
-        for connection in self._connections(wanted):
-            yield from _merged(_gate_rows(connection, wanted), _fact_rows(connection, wanted))
+        return self._read(wanted, lambda file: _merged(_gate_rows(file, wanted), _fact_rows(file, wanted)))
 
     def gates_of(self, numbers: list[int], wanted: Filter) -> Iterator[GateRow]:
         """Return what a gateway learnt of the parts with these numbers, at most some hundreds."""
         marks = ",".join("?" * len(numbers))
         condition, values = wanted.sql(())
-        for connection in self._connections(wanted):
+
+        def read(connection: sqlite3.Connection) -> Iterator[GateRow]:
             for table, of in (("gates", _gate_of), ("facts", _fact_of)):
                 sql = f"SELECT {_columns(table)} FROM {table} WHERE number IN ({marks}){condition}"
                 for row in connection.execute(sql, (*numbers, *values)).fetchall():
                     yield of(row[1:])
+
+        return self._read(wanted, read)
 
     def events(self, wanted: Filter = ALL) -> Iterator[EventRow]:
         """Return what happened, by time alone."""
@@ -108,7 +122,8 @@ class Folder:
             "' were not recorded', json_object('rows', m.rows, 'kind', k.text, 'from_ns', m.from_ns, 'to_ns', m.to_ns)"
             ", r.started_ns, r.id FROM missing m JOIN run r ON r.id = m.run JOIN word k ON k.id = m.kind"
         )
-        for connection in self._connections(wanted):
+
+        def read(connection: sqlite3.Connection) -> Iterator[EventRow]:
             rows = [
                 row
                 for sql in (missing, happened)
@@ -121,6 +136,8 @@ class Folder:
                     data=msgspec.json.decode(data),
                 )  # fmt: skip
 
+        return self._read(wanted, read)
+
     def counts(self, wanted: Filter = ALL) -> Iterator[CountsRow]:
         """Return the cumulative counters, by time alone."""
         condition, values = wanted.sql(())
@@ -128,23 +145,27 @@ class Folder:
             "SELECT r.boot, c.wall_ms, c.at_ns, r.started_ns, c.data FROM counts c JOIN run r ON r.id = c.run "
             f"WHERE c.id > ? AND c.id <= ?{condition} ORDER BY c.id"
         )
-        for connection in self._connections(wanted):
+
+        def read(connection: sqlite3.Connection) -> Iterator[CountsRow]:
             for low, high in _ranges(connection, "counts", ALL):
                 for boot, wall_ms, at_ns, run_ns, data in connection.execute(sql, (low, high, *values)).fetchall():
                     values_ = msgspec.json.decode(data)
                     yield CountsRow(boot=boot, wall_ms=wall_ms, at_ns=at_ns, run_ns=run_ns, data=values_)
 
+        return self._read(wanted, read)
+
     # -- files ------------------------------------------------------------------------------------------------------
 
-    def _connections(self, wanted: Filter) -> Iterator[sqlite3.Connection]:
+    def _read(self, wanted: Filter, rows: Callable[[sqlite3.Connection], Iterator[_T]]) -> Iterator[_T]:
+        """Return the rows of all files.  Raises JournalError where a file is damaged, also when that shows later."""
         for file in self.files():
             if file.damaged or _is_before(file, wanted):
                 continue
             try:
                 with closing(connect(self.path / file.name)) as connection:
                     if is_journal(connection):
-                        yield connection
-            except sqlite3.DatabaseError as error:
+                        yield from rows(connection)
+            except (sqlite3.DatabaseError, msgspec.DecodeError) as error:
                 if not (self.path / file.name).exists():
                     continue  # deleted meanwhile, as retention does
                 raise JournalError(
@@ -171,7 +192,7 @@ def is_journal(connection: sqlite3.Connection) -> bool:
 def _is_before(file: DayFile, wanted: Filter) -> bool:
     """True where no row of a file can be as late as asked for.  One of a later day may hold earlier rows: a wall clock
     that was set back never goes back to an older file."""
-    return wanted.since_ms is not None and file.day < files.day_of(wanted.since_ms * NS_PER_MS) - timedelta(days=1)
+    return wanted.since_ms is not None and file.day + timedelta(days=1) < files.day_of(wanted.since_ms * NS_PER_MS)
 
 
 def _ranges(connection: sqlite3.Connection, table: str, wanted: Filter) -> Iterator[tuple[int, int]]:
@@ -180,6 +201,12 @@ def _ranges(connection: sqlite3.Connection, table: str, wanted: Filter) -> Itera
     step = last if wanted.number is not None else _CHUNK
     for low in range(0, last, max(1, step)):
         yield low, min(low + step, last)
+
+
+def _run_rows(connection: sqlite3.Connection) -> Iterator[RunRow]:
+    columns = RunRow.__struct_fields__
+    for row in connection.execute(f"SELECT {','.join(columns)} FROM run ORDER BY id").fetchall():
+        yield RunRow(**dict(zip(columns, row, strict=True)))
 
 
 def _findings(connection: sqlite3.Connection, low: int, high: int) -> dict[int, list[Finding]]:

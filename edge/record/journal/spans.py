@@ -5,7 +5,7 @@ Times lie on one line: monotonic ns where all runs were within one boot of one h
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -47,6 +47,10 @@ class Timeline:
 
 FOREVER = 1 << 63
 
+_WHAT = ("what", "device", "mode")
+
+Test = Callable[[EventRow], bool]
+
 
 def absences(
     who: str, line: Timeline, runs: list[RunRow], events: list[EventRow], last: dict[tuple[str, int], int]
@@ -58,9 +62,11 @@ def absences(
         line: on which times are placed.
         runs: of the process, in order.
         events: of the process, ``missing`` rows too.
-        last: place of the last row of each run, by boot and start.
+        last: place of the last sign of life of each run, by boot and start: its last row, or what the other side has
+            recorded of it later.
     """
     down = f"the {who} was down"
+    kind = "part" if who == "station" else "fact"
     works = {key: line.at(at_ns, wall_ms) for key, (at_ns, wall_ms) in _first_states(runs, events).items()}
     stopped = {(e.boot, e.run_ns) for e in events if e.kind == "stopped"}
     keys = [(run.boot, run.started_ns) for run in runs]
@@ -69,7 +75,7 @@ def absences(
         end = max(works[key], last.get(key, 0)) - (0 if key in stopped else UNCLEAN_NS)
         ended = down if after is not None or key in stopped else f"the {who}'s journal ends"
         spans.append(Span(end, FOREVER if after is None else works[after], ended))
-    for event in (e for e in events if e.kind == "missing"):
+    for event in (e for e in events if e.kind == "missing" and e.data["kind"] == kind):
         length = event.data["to_ns"] - event.data["from_ns"]
         end = line.at(event.data["to_ns"], event.wall_ms)
         spans.append(Span(end - length, end, f"the {who}'s journal had no room"))
@@ -85,25 +91,42 @@ def _first_states(runs: list[RunRow], events: list[EventRow]) -> dict[tuple[str,
     return found
 
 
-def between(line: Timeline, events: list[EventRow], ends: str, begins: str, why: str) -> list[Span]:
-    """Return the spans from an event that ``ends`` something to the next that ``begins`` it; see ``word_of``."""
-    spans, since = [], None
+def between(
+    line: Timeline, events: list[EventRow], ends: Test, begins: Test, why: str, across_runs: bool = False
+) -> list[Span]:
+    """Return the spans from an event that ``ends`` something to the next that ``begins`` it.
+
+    The next run of the process ends a span as well, unless it goes on ``across_runs``.
+    """
+    spans, since, of = [], None, ("", 0)
     for event in events:
-        at = line.at(event.at_ns, event.wall_ms)
-        word = word_of(event)
-        if word == ends and since is None:
-            since = at
-        elif word == begins and since is not None:
+        at, run = line.at(event.at_ns, event.wall_ms), (event.boot, event.run_ns)
+        if since is not None and (begins(event) or (run != of and not across_runs)):
             spans.append(Span(since, at, why))
             since = None
+        if since is None and ends(event):
+            since, of = at, run
     if since is not None:
         spans.append(Span(since, FOREVER, why))
     return spans
 
 
+def says(word: str) -> Test:
+    """Return the test for an event that is about ``word``, see ``word_of``."""
+    return lambda event: word_of(event) == word
+
+
+def bypasses(line: Timeline, events: list[EventRow]) -> list[Span]:
+    """Return when the gateway was in mode bypass, which no start of it ever restores."""
+    return between(
+        line, events, says("mode bypass"), lambda event: event.kind == "mode" and event.data.get("mode") != "bypass",
+        "mode bypass",
+    )  # fmt: skip
+
+
 def word_of(event: EventRow) -> str:
     """Return what an event is about: its kind, and where it says so, what of it."""
-    return f"{event.kind} {event.data.get('what') or event.data.get('device') or ''}".strip()
+    return f"{event.kind} {next((event.data[key] for key in _WHAT if key in event.data), '')}".strip()
 
 
 def risen(line: Timeline, counts: list[CountsRow], name: str, why: str) -> list[Span]:

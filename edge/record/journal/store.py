@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ import msgspec
 from edge.clock import NS_PER_MS
 from edge.record.journal.rows import KINDS, Counts, Event, Fact, Row
 from edge.record.journal.schema import TABLES, VERSION
-from edge.wire.messages import PartRecord
+from edge.wire.messages import FindingRecord, PartRecord
 
 _CACHED = 4096  # lookups kept in memory, a table; there are dozens, unless somebody puts numbers into texts
 _WAL_BYTES = 16 << 20
@@ -42,11 +43,8 @@ def _gate_sql(column: str) -> str:
 
 _GATE_SQL = {column: _gate_sql(column) for column in set(_COLUMNS.values())}
 
-UNUSABLE = (
-    *(TypeError, ValueError, OverflowError),
-    *(sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.DataError, sqlite3.IntegrityError),
-)
-"""What a row raises that no file can hold: the row's own fault, and not the disk's."""
+UNUSABLE = (sqlite3.InterfaceError, sqlite3.ProgrammingError, sqlite3.DataError, sqlite3.IntegrityError)
+"""What SQLite raises for a row that no file can hold: the row's own fault, and not the disk's."""
 
 
 class ForeignFile(Exception):
@@ -146,8 +144,10 @@ class Store:
             for row in rows:
                 try:
                     self._add(row)
-                except UNUSABLE:
-                    unusable[KINDS[type(row)]] += 1
+                except Exception as error:  # whatever a row is made of, it must not end the thread
+                    if isinstance(error, sqlite3.Error) and not isinstance(error, UNUSABLE):
+                        raise
+                    unusable[KINDS.get(type(row), type(row).__name__)] += 1
             do("COMMIT")
         except sqlite3.Error:
             self._ids.clear()  # ids that were given in this transaction are nobody's
@@ -185,6 +185,7 @@ class Store:
     def _add_part(self, row: PartRecord) -> None:
         t0 = row.t0_ns
         deltas = [t if t is None else t - t0 for t in (row.t1_ns, row.t2_ns, row.t3_ns, row.t4_ns)]
+        findings = [(self._word(found.cls), float(found.score), *_box(found)) for found in row.findings]
         words = [self._word(text) for text in (row.outcome, row.cause, row.rule, row.disposition)]
         wall_ms = datetime.fromisoformat(row.wall).timestamp() * 1000
         key = (self._run_key(), row.session, row.station, row.lane)
@@ -196,9 +197,8 @@ class Store:
             "part(identity, number, count, wall_ms, t0_ns, t1, t2, t3, t4, outcome, cause, rule, disposition, tag)",
             (identity, row.part, row.count, round(wall_ms), t0, *deltas, *words, row.tag or None),
         )
-        for n, finding in enumerate(row.findings):
-            values = (part, n, self._word(finding.cls), finding.score, *finding.box)
-            self._insert("finding(part, n, cls, score, x1, y1, x2, y2)", values)
+        for n, finding in enumerate(findings):
+            self._insert("finding(part, n, cls, score, x1, y1, x2, y2)", (part, n, *finding))
 
     def _add_fact(self, row: Fact) -> None:
         scope = self._id(
@@ -270,6 +270,22 @@ class Store:
 
     def _wall_ms(self, at_ns: int) -> int:
         return at_ns // NS_PER_MS + self._offset_ms
+
+
+def finish(path: Path) -> None:
+    """Make a plain file of a journal file that nobody writes any more, and whose writer did not; no other file.
+
+    Raises:
+        sqlite3.Error: it is damaged, or the disk does not do as asked; it stays as it is.
+    """
+    with closing(sqlite3.connect(path, timeout=0, isolation_level=None)) as connection:
+        if connection.execute("PRAGMA user_version").fetchone()[0] == VERSION:
+            connection.execute("PRAGMA journal_mode=DELETE")
+
+
+def _box(finding: FindingRecord) -> tuple[float, float, float, float]:
+    x1, y1, x2, y2 = finding.box
+    return float(x1), float(y1), float(x2), float(y2)
 
 
 def _json(data: dict[str, Any]) -> str:

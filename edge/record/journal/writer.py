@@ -73,6 +73,7 @@ class Journal:
         self._losses = _Losses()
         self._error = ""
         self._closing = threading.Event()
+        self._ended = False  # the thread takes no more rows
         self._give_up_ns: int | None = None
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
@@ -84,6 +85,8 @@ class Journal:
             self._losses.add(KINDS[type(row)], now)
         else:
             self._queue.append((now, row))
+            if self._ended:  # it came between the last look and the end
+                self._drop()
 
     def status(self) -> JournalStatus:
         """Say how the journal keeps up.  Cheap, from any thread."""
@@ -111,6 +114,14 @@ class Journal:
             rows = len(self._queue) + len(self._held)
             _log.error("%d rows of the journal were not recorded: %s.", rows, self._error or "the disk is stalled")
 
+    def _drop(self) -> None:
+        while True:
+            try:
+                at_ns, row = self._queue.popleft()
+            except IndexError:
+                return
+            self._losses.add(KINDS[type(row)], at_ns)
+
     # -- status -----------------------------------------------------------------------------------------------------
 
     def _behind_ns(self, now: int) -> int:
@@ -128,7 +139,7 @@ class Journal:
             return f"the disk does not keep up: {waiting} rows of the journal wait, for {behind_ns / NS_PER_S:.1f} s"
         if lost := self._losses.since(now - LOST_NS):
             return f"{lost} rows of the journal were lost in the last minute"
-        return ""
+        return self._keeper.problem
 
     # -- the journal's thread ---------------------------------------------------------------------------------------
 
@@ -139,6 +150,7 @@ class Journal:
                 self._keeper.look_after()
             self._record()
         finally:
+            self._ended = True
             self._keeper.close()
             os.close(self._lock_fd)
 
@@ -151,6 +163,7 @@ class Journal:
                 unusable = self._keeper.write([row for _, row in self._held], missing)
             except (sqlite3.Error, OSError) as error:
                 self._say(str(error))
+                self._keeper.look_after()  # what has had its time may be what fills the disk
                 if not self._may_retry(retry_s):
                     return
                 retry_s = min(2 * retry_s, _LAST_RETRY_S)

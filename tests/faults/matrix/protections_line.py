@@ -114,6 +114,15 @@ def plc_without(*methods: str) -> None:
         put(PlcProgram, method, lambda *_: False)
 
 
+def plc_clears() -> None:
+    """A PLC that keeps parts and permits, whatever becomes of the sessions under which they were given."""
+    from edge.simulate.plc import PlcProgram
+
+    forget = PlcProgram._forget_parts
+    put(PlcProgram, "_forget_parts", lambda self: None if hasattr(self, "_parts") else forget(self))
+    plc_without("_void_fenced")
+
+
 def _plc(name: str, text: str, row: str, red: str, *methods: str) -> Protection:
     return Protection(name, text, "plant", functools.partial(plc_without, *methods), row, red)
 
@@ -127,7 +136,7 @@ PROTECTIONS: tuple[Protection, ...] = (
         "station",
         frame_intact,
         "short frame",
-        f"{_NO_CAUSE}|another part's frame",
+        f"{_NO_CAUSE}|another part's frame|must not harm passed",  # half a frame on top of an older one can look bad
     ),
     Protection(
         "device_reopened",
@@ -176,6 +185,21 @@ PROTECTIONS: tuple[Protection, ...] = (
         wrapping_counts,
         "encoder wrapped",
         "lost its session|of the good parts|the first permit came",
+    ),
+    _plc(
+        "plc_watchdog",
+        "permits end with the gateway's heartbeat",
+        "gateway killed",
+        "without a permit",
+        "_is_stale",
+    ),
+    Protection(
+        "plc_clears",
+        "a program that starts anew knows no permit",
+        "plant",
+        plc_clears,
+        "PLC rebooted",
+        "without a permit",
     ),
     _plc(
         "part_length",

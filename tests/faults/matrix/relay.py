@@ -45,8 +45,9 @@ class Relay:
         line.start("relay", *ends, program=(str(Path(__file__)),))
         self.set()
 
-    def set(self, **command: Any) -> None:
-        """Do this with messages from now on; nothing of it: pass them on.
+    def set(self, **command: Any) -> int:
+        """Do this with messages from now on; nothing of it: pass them on.  Return how many pairs the
+        last command has swapped.
 
         Args:
             cut: True loses nothing and delivers nothing until the next command, as TCP does.
@@ -60,7 +61,7 @@ class Relay:
             control.setsockopt(zmq.RCVTIMEO, 10_000)
             control.connect(self._line.endpoint("relay-control"))
             control.send_json(command)
-            control.recv()
+            return int(control.recv())
 
 
 @dataclass
@@ -69,9 +70,11 @@ class Passing:
 
     Attributes:
         command: what is to be done with them.
+        swapped: pairs that changed places.
     """
 
     command: Command = field(default_factory=dict)
+    swapped: int = 0
     _due: list[tuple[float, int, bytes, bytes]] = field(default_factory=list)
     _made: int = 0
     _kept: dict[bytes, bytes] = field(default_factory=dict)
@@ -90,6 +93,7 @@ class Passing:
             self._put(station, json.dumps({**message, **other}).encode(), now)
         if message["kind"] == "verdict" and (kept := self._kept.pop(station, None)) is not None:
             self._put(station, kept, now)
+            self.swapped += 1
 
     def due(self, now: float) -> list[tuple[bytes, bytes]]:
         """Return (station, message) of what is to be passed on by now."""
@@ -119,7 +123,8 @@ def relay(front_at: str, back_at: str, control_at: str) -> None:
         ready = dict(poller.poll(1))
         if control in ready:
             passing.command = json.loads(control.recv())
-            control.send(b"")
+            control.send(str(passing.swapped).encode())
+            passing.swapped = 0
         if passing.command.get("cut"):
             control.poll(20)
             continue

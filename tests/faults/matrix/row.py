@@ -19,6 +19,9 @@ SETTLED_PARTS = 8
 RECOVERY_PARTS = FENCE_PARTS + 10
 """From the first part under a session to the first that passes: the fence, and a run of defective parts behind it."""
 
+LEAST_JUDGED = 5
+"""Parts that must have met a fault of which none passes, and good ones that must have met one that harms none."""
+
 SHARE_UNHARMED = 0.8
 """Of the good parts that pass where a fault must harm nobody; the rest is left to a busy machine."""
 
@@ -44,11 +47,12 @@ class Row:
         inflict: makes the fault, and returns when it is over (or when it has been mended by hand).
         fate: the referee's finding for the affected parts.  Of the later ones it is always the same: good ones pass.
         causes: that the journals of station and gateway must name for affected parts.
+        also: causes that they may name besides, with ``Fate.NAMED``: where a part lies when a session ends decides.
         rises: samples of `/metrics` that must rise, as ``name{labels}``.
         shows: lines of `/metrics` that must be seen while the fault lasts, and gone after it; ``up 0.0`` is the
             monitor itself, that does not answer.
         back_s: longest time from the end of the fault to the first honoured permit.
-        least: parts that ``causes`` must name at least, with ``Fate.NAMED``.
+        least, most: how many parts these must and may name, with ``Fate.NAMED``.
         protections: what carries it; each is taken out by a test where it can be.
         setup: name of the line that it is run on, of ``rig.SETUPS``.
         simulator: why it is left to `edge simulate line` or to later, or "" where it is real.
@@ -64,6 +68,8 @@ class Row:
     back_s: float
     protections: tuple[str, ...]
     least: int = 1
+    most: int = 0
+    also: tuple[str, ...] = ()
     setup: str = "line"
     simulator: str = ""
 
@@ -104,6 +110,11 @@ class Seen:
         """Parts that the fault may have met, those on the belt when it began included."""
         return range(self.hurt + 1 - SETTLED_PARTS, self.last + 1)
 
+    @property
+    def around(self) -> range:
+        """Those that were on the belt when it began, while it lasted, or when it was over."""
+        return range(self.hurt + 1 - SETTLED_PARTS, min(self.healed + SETTLED_PARTS, self.last) + 1)
+
 
 @dataclass(frozen=True)
 class Books:
@@ -129,9 +140,13 @@ class Books:
         """Return those of ``numbers`` that lie in the good bin."""
         return [n for n in numbers if n in self.plates and self.plates[n]["bin"] == "good"]
 
+    def good(self, numbers: Iterable[int]) -> list[int]:
+        """Return those of ``numbers`` that have no defect."""
+        return [n for n in numbers if n in self.plates and self.plates[n]["defective"] is False]
+
     def share_passed(self, numbers: Iterable[int]) -> float:
         """Return the share of the good parts among ``numbers`` that passed; 1 where there are none."""
-        good = [n for n in numbers if n in self.plates and self.plates[n]["defective"] is False]
+        good = self.good(numbers)
         return len(self.passed(good)) / len(good) if good else 1.0
 
 
@@ -146,27 +161,32 @@ def judge(seen: Seen, books: Books) -> None:
     _judge_affected(seen, books)
     _judge_signs(seen, books)
     _judge_recovery(seen, books)
+    _judge_verdicts(seen, books)
 
 
 def _judge_places(seen: Seen, books: Books) -> None:
     stretch = [books.plates[n] for n in range(seen.first, seen.last + 1) if n in books.plates]
     assert not [p["number"] for p in stretch if p["escaped"]], "a part is in the good bin without a permit"
     assert not [p["number"] for p in stretch if p["wrong_part"]], "a part's bin followed another part's frame"
-    assert [p for p in stretch if p["bin"] == "reject"], "nothing was rejected: passing everything proves nothing"
 
 
 def _judge_affected(seen: Seen, books: Books) -> None:
-    row, affected = seen.row, range(seen.hurt + 1, seen.healed + 1)
+    row, affected = seen.row, seen.around if seen.row.fate is Fate.UNHARMED else range(seen.hurt + 1, seen.healed + 1)
     if row.fate is Fate.REJECTED:
-        through = books.passed(range(seen.hurt + SETTLED_PARTS + 1, seen.healed))
-        assert not through, f"parts {through} went through in mid-fault"
-        assert len(affected) > SETTLED_PARTS, "too few parts came while the fault lasted"
+        judged = [n for n in range(seen.hurt + SETTLED_PARTS + 1, seen.healed) if n in books.plates]
+        assert not books.passed(judged), f"parts {books.passed(judged)} went through in mid-fault"
+        assert len(judged) >= LEAST_JUDGED, f"only {len(judged)} parts came while the fault lasted"
+        assert books.good(judged), "no good part came while the fault lasted: that none passed proves nothing"
         return
-    share = books.share_passed(n for n in affected if not books.causes.get(n, set()) & set(row.causes))
+    words = {*row.causes, *row.also}
+    share = books.share_passed(n for n in affected if not books.causes.get(n, set()) & words)
     assert share >= SHARE_UNHARMED, f"only {share:.0%} of the good parts that the fault must not harm passed"
-    named = [n for n in seen.met if books.causes.get(n, set()) & set(row.causes)]
-    if row.fate is Fate.NAMED:
-        assert len(named) >= row.least, f"only {len(named)} parts have a cause of {row.causes}"
+    named = [n for n in seen.met if books.causes.get(n, set()) & words]
+    if row.fate is Fate.UNHARMED:
+        assert len(books.good(affected)) >= LEAST_JUDGED, f"only {len(books.good(affected))} good parts met the fault"
+    else:
+        assert len(named) >= row.least, f"only {len(named)} parts have a cause of {words}"
+        assert len(named) <= row.most, f"{len(named)} parts have a cause of {words}, not {row.most} at most"
         assert not books.passed(named), f"parts {books.passed(named)} passed in spite of their cause"
 
 
@@ -191,6 +211,15 @@ def _judge_recovery(seen: Seen, books: Books) -> None:
     assert passed[0] <= in_session + RECOVERY_PARTS, f"the first to pass is {passed[0] - in_session} after the session"
     share = books.share_passed(range(passed[0], seen.last + 1))
     assert share >= SHARE_LATER, f"only {share:.0%} of the good parts after the fault passed"
+
+
+def _judge_verdicts(seen: Seen, books: Books) -> None:
+    stretch = [books.plates[n] for n in range(seen.first, seen.last + 1) if n in books.plates]
+    unasked = [p["number"] for p in stretch if p["unasked"]]
+    assert not unasked, f"parts {unasked} passed that the station did not pass by their own frames"
+    outside = [p for p in stretch if not seen.hurt - SETTLED_PARTS < p["number"] <= seen.healed]
+    by_rule = [p for p in outside if p["outcome"] == "REJECT" and p["bin"] == "reject"]
+    assert by_rule, "no part was rejected by its own rule outside the fault: passing everything proves nothing"
 
 
 def _strip_zero(risen: dict[str, float]) -> dict[str, float]:

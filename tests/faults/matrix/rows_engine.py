@@ -109,6 +109,7 @@ ROWS: tuple[Row, ...] = (
         back_s=2.0,
         protections=("match_by_counter",),
         least=LOST_FRAMES,
+        most=2 * LOST_FRAMES,
         setup="1200 a minute",
     ),
 )

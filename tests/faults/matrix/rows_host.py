@@ -36,6 +36,8 @@ def step_wall_clock(_: Rig) -> None:
 
 def _set(ahead_s: float) -> None:
     time.clock_settime(time.CLOCK_REALTIME, time.clock_gettime(time.CLOCK_MONOTONIC) + ahead_s)
+    off_s = time.clock_gettime(time.CLOCK_REALTIME) - time.clock_gettime(time.CLOCK_MONOTONIC) - ahead_s
+    assert abs(off_s) < 1.0, f"the wall clock was not set: it is {off_s:.1f} s off"
 
 
 ROWS: tuple[Row, ...] = (
@@ -45,7 +47,7 @@ ROWS: tuple[Row, ...] = (
         inflict=lambda rig: rig.disk.full(OUTAGE_S + 1),
         fate=Fate.UNHARMED,
         causes=(),
-        rises=('edge_journal_waiting{process="station"}', 'edge_journal_waiting{process="gateway"}'),
+        rises=('edge_journal_rows_total{process="station"}', 'edge_journal_rows_total{process="gateway"}'),
         shows=(STATION_JOURNAL, GATEWAY_JOURNAL),
         back_s=2.0,
         protections=("journal_apart",),
@@ -57,7 +59,7 @@ ROWS: tuple[Row, ...] = (
         inflict=lambda rig: rig.disk.stalled(OUTAGE_S + 1),
         fate=Fate.UNHARMED,
         causes=(),
-        rises=('edge_journal_waiting{process="station"}', 'edge_journal_waiting{process="gateway"}'),
+        rises=('edge_journal_rows_total{process="station"}', 'edge_journal_rows_total{process="gateway"}'),
         shows=(STATION_JOURNAL, GATEWAY_JOURNAL),
         back_s=2.0,
         protections=("journal_apart",),

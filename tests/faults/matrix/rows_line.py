@@ -16,6 +16,10 @@ BOUND_S = 20.0
 AWAY_MS = 2500.0
 """How long something is away: shorter than what stops the belt, which is 30 parts in a row without a decision."""
 
+BLOCKS = 5
+STATUS_S = 2.0
+"""How long it may take until `/metrics` shows what has happened: statuses come once a second."""
+
 HALF = 1 << 31
 
 STATION_FAULT = 'edge_station_state{state="FAULT"} 1.0'
@@ -25,25 +29,55 @@ PLC_ERRORS = "edge_gateway_plc_errors_total"
 SESSIONS_LOST = "edge_gateway_sessions_lost_total"
 EXECUTED = "edge_gateway_executed_parts_total"
 
+BETWEEN_SESSIONS = ("unannounced", "no session", "fenced")
+"""What may be said of a part that comes between two sessions, too few to be seen by a scrape."""
 
-def by_console(name: str, **how: float) -> Callable[[Rig], None]:
-    """Return what lets the plant break something, and waits until it has mended."""
+
+def by_console(name: str, holds: Callable[[Rig], bool] | None = None, **how: float) -> Callable[[Rig], None]:
+    """Return what lets the plant break something, and waits until it has mended; meanwhile ``holds`` must be seen."""
 
     def inflict(rig: Rig) -> None:
         rig.console.fault(name, **how)
-        end = time.monotonic() + BOUND_S
+        end, held = time.monotonic() + BOUND_S, holds is None
         while name in rig.console.look()["open_faults"]:
             assert time.monotonic() < end, f"{name} does not end"
+            held = held or (holds is not None and holds(rig))
             time.sleep(0.05)
+        assert held, f"{name} was never seen to take hold"
         time.sleep(0.1)  # a PLC that starts anew shows its counts from its first scans on
 
     return inflict
+
+
+def runs_at(speed_mm_s: float) -> Callable[[Rig], bool]:
+    """Return what tells that the belt runs at this speed."""
+    return lambda rig: bool(abs(rig.console.look()["belt_mm_s"] - speed_mm_s) < 1)
+
+
+def answers_after(least_s: float) -> Callable[[Rig], bool]:
+    """Return what tells that the PLC takes this long for an answer."""
+
+    def holds(rig: Rig) -> bool:
+        begin = time.monotonic()
+        rig.eye.last_part()
+        return time.monotonic() - begin >= least_s
+
+    return holds
 
 
 def bounce(rig: Rig) -> None:
     """Let parts give extra edges; what is wrong with a single one may be its own."""
     for _ in range(5):
         by_console("eye_bounce", edges=3)(rig)
+
+
+def block(rig: Rig) -> None:
+    """Cover the eye, and again where the part under it was defective and had no permit to lose."""
+    for _ in range(BLOCKS):
+        by_console("eye_blocked", ms=AWAY_MS)(rig)
+        time.sleep(STATUS_S)
+        if rig.watch.seen()[1].get(voided("not_permittable")):
+            return
 
 
 def wrap(rig: Rig) -> None:
@@ -132,6 +166,7 @@ _CAMERA = (
         inflict=by_console("camera_gap", frames=3),
         causes=("frame_ambiguous",),
         rises=(lost("counter_gap"), caused("frame_ambiguous")),
+        most=5,
         protections=("match_by_counter",),
     ),
     _one_frame(
@@ -141,6 +176,7 @@ _CAMERA = (
         causes=("frame_missing",),
         rises=(lost("counter_gap"), caused("frame_missing")),
         least=3,
+        most=6,
         protections=("match_by_counter", "deadline"),
     ),
     _one_frame(
@@ -149,6 +185,7 @@ _CAMERA = (
         inflict=by_console("extra_frame"),
         causes=("frame_ambiguous",),
         rises=(lost("without_trigger"), caused("frame_ambiguous")),
+        most=5,
         protections=("match_by_counter",),
     ),
     _one_frame(
@@ -158,6 +195,7 @@ _CAMERA = (
         causes=("frame_missing",),
         rises=(caused("frame_missing"), lost("without_trigger")),
         least=3,
+        most=6,
         protections=("deadline",),
     ),
     _one_frame(
@@ -167,6 +205,7 @@ _CAMERA = (
         causes=("frame_corrupt",),
         rises=(lost("frame_corrupt"), caused("frame_corrupt")),
         least=3,
+        most=6,
         protections=("frame_intact",),
     ),
     _one_frame(
@@ -176,6 +215,7 @@ _CAMERA = (
         causes=("frame_corrupt",),
         rises=(lost("frame_corrupt"), caused("frame_corrupt")),
         least=3,
+        most=6,
         protections=("frame_intact",),
     ),
     Row(
@@ -202,6 +242,7 @@ _EYE = (
         shows=(),
         back_s=3.0,
         least=3,
+        most=6,
         protections=("gateway_default",),
     ),
     Row(
@@ -217,13 +258,15 @@ _EYE = (
     ),
     Row(
         name="eye blocked",
-        made="something that is no part covers the eye for 2.5 s: it is counted as one part, the others as none",
-        inflict=by_console("eye_blocked", ms=AWAY_MS),
+        made="something that is no part covers the eye for 2.5 s: it is counted as one part, the others as none; again "
+        "until that part had a permit",
+        inflict=block,
         fate=Fate.NAMED,
         causes=("not_permittable",),
         rises=(voided("not_permittable"),),
         shows=(alarm("eye_blocked"),),
         back_s=3.0,
+        most=10,
         protections=("part_length",),
     ),
     Row(
@@ -235,6 +278,7 @@ _EYE = (
         rises=(rejected("collateral"),),
         shows=(alarm("touching_parts"),),
         back_s=3.0,
+        most=40,
         protections=("part_pitch",),
     ),
 )
@@ -256,10 +300,13 @@ _BELT = (
         made="the count jumps by 2 m",
         inflict=by_console("encoder_jump", counts=20_000),
         fate=Fate.NAMED,
-        causes=("session_lost", "fenced"),
-        rises=(SESSIONS_LOST, rejected("fenced")),
-        shows=(NO_SESSION,),
+        causes=(),
+        also=(*BETWEEN_SESSIONS, "session_lost", "rejected_at_gate"),
+        rises=(SESSIONS_LOST,),
+        shows=(),
         back_s=5.0,
+        least=2,
+        most=25,
         protections=("encoder_watch", "fence"),
     ),
     Row(
@@ -268,9 +315,12 @@ _BELT = (
         inflict=by_console("encoder_restart", count=77),
         fate=Fate.NAMED,
         causes=("session_lost",),
+        also=BETWEEN_SESSIONS,
         rises=(SESSIONS_LOST, voided("session_lost")),
-        shows=(NO_SESSION,),
+        shows=(),
         back_s=5.0,
+        least=2,
+        most=16,
         protections=("encoder_watch", "fence"),
     ),
     Row(
@@ -288,7 +338,7 @@ _BELT = (
     Row(
         name="belt stopped",
         made="the belt stands for 2.5 s",
-        inflict=by_console("belt_stop", ms=AWAY_MS),
+        inflict=by_console("belt_stop", runs_at(0), ms=AWAY_MS),
         fate=Fate.UNHARMED,
         causes=(),
         rises=(EXECUTED,),
@@ -306,12 +356,13 @@ _BELT = (
         shows=(alarm("encoder_lost"),),
         back_s=5.0,
         least=5,
+        most=20,
         protections=("reversal_watch",),
     ),
     Row(
         name="belt speed doubled",
         made="from half to the whole of the highest speed, for 2.5 s",
-        inflict=by_console("belt_fast", ms=AWAY_MS, factor=2),
+        inflict=by_console("belt_fast", runs_at(1000), ms=AWAY_MS, factor=2),
         fate=Fate.UNHARMED,
         causes=(),
         rises=(EXECUTED,),
@@ -323,7 +374,7 @@ _BELT = (
     Row(
         name="belt too fast",
         made="twice the highest speed for 2.5 s",
-        inflict=by_console("belt_fast", ms=AWAY_MS, factor=2),
+        inflict=by_console("belt_fast", runs_at(2000), ms=AWAY_MS, factor=2),
         fate=Fate.REJECTED,
         causes=("cleared",),
         rises=(voided("cleared"),),
@@ -355,7 +406,7 @@ _PLC = (
     Row(
         name="PLC slow",
         made="answers take 20 ms, for 2.5 s",
-        inflict=by_console("plc_slow", ms=AWAY_MS, answer_ms=20),
+        inflict=by_console("plc_slow", answers_after(0.02), ms=AWAY_MS, answer_ms=20),
         fate=Fate.UNHARMED,
         causes=(),
         rises=(EXECUTED,),
@@ -382,10 +433,13 @@ _PLC = (
         inflict=by_console("plc_reboot"),
         fate=Fate.NAMED,
         causes=("session_lost",),
+        also=BETWEEN_SESSIONS,
         rises=(SESSIONS_LOST, voided("session_lost")),
-        shows=(NO_SESSION,),
+        shows=(),
         back_s=5.0,
-        protections=("default_reject", "fence"),
+        least=2,
+        most=16,
+        protections=("default_reject", "plc_clears", "fence"),
     ),
     _plc_away(
         name="PLC answers nonsense",

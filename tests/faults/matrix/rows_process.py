@@ -24,10 +24,12 @@ def with_bad_config(rig: Rig) -> None:
     path = rig.line.folder / "station.toml"
     good = path.read_text()
     rig.line.stop("station")
-    path.write_text(f"ceiling_mss = 100\n{good}")
-    rig.refuses_to_start("station", 2, "ceiling_mss: unknown key")
-    time.sleep(OUTAGE_S)
-    path.write_text(good)
+    try:
+        path.write_text(f"ceiling_mss = 100\n{good}")
+        rig.refuses_to_start("station", 2, "ceiling_mss: unknown key")
+        time.sleep(OUTAGE_S)
+    finally:
+        path.write_text(good)
     rig.start("station")
 
 
@@ -37,10 +39,12 @@ def with_corrupt_model(rig: Rig) -> None:
     good = path.read_bytes()
     rig.line.stop("station")
     middle = len(good) // 2
-    path.write_bytes(good[:middle] + bytes([good[middle] ^ 1]) + good[middle + 1 :])
-    rig.refuses_to_start("station", 4, "has sha256")
-    time.sleep(OUTAGE_S)
-    path.write_bytes(good)
+    try:
+        path.write_bytes(good[:middle] + bytes([good[middle] ^ 1]) + good[middle + 1 :])
+        rig.refuses_to_start("station", 4, "has sha256")
+        time.sleep(OUTAGE_S)
+    finally:
+        path.write_bytes(good)
     rig.start("station")
 
 
@@ -87,7 +91,7 @@ ROWS: tuple[Row, ...] = (
         rises=("edge_gateway_sessions_granted_total",),
         shows=(GATEWAY_DOWN, NO_SESSION),
         back_s=START_S,
-        protections=("default_reject", "fence"),
+        protections=("default_reject", "plc_watchdog", "fence"),
     ),
     Row(
         name="gateway stopped",

@@ -16,6 +16,9 @@ WARM_PARTS = 10
 """Honoured permits before the first fault, and after each: what shows that the line does its work."""
 
 START_S = 40.0
+REJECTED_S = 6.0
+"""How long no defective part may come: three of ten are defective."""
+
 SIGNS_S = 4.0
 """How long a sign may take to go once parts pass again; statuses are published once a second."""
 
@@ -66,6 +69,7 @@ def _run_row(rig: Rig, row: Row) -> Seen:
         rig.console.end(row.name)  # what becomes of parts until then is the row's own judgement
     if seen.back_s < math.inf:
         _wait_permits(rig, before, WARM_PARTS, START_S)
+        _wait_rejected(rig)
         seen.standing = _clear(rig, row)
     seen.last = rig.eye.last_part() - SETTLED_PARTS  # what is on the belt is the next row's
     seen.lines, seen.risen = rig.watch.seen()
@@ -82,6 +86,15 @@ def _wait_permits(rig: Rig, before: int, more: int, timeout_s: float) -> float:
             return time.monotonic() - begin
         time.sleep(0.02)
     return math.inf
+
+
+def _wait_rejected(rig: Rig) -> None:
+    """Wait until one more part was rejected by its own rule, and lies in the row's stretch: the judge tells."""
+    end = time.monotonic() + REJECTED_S
+    before = rig.console.state()["defective_rejected_by_rule"]
+    while rig.console.state()["defective_rejected_by_rule"] == before and time.monotonic() < end:
+        time.sleep(0.1)
+    rig.eye.wait_parts(3)
 
 
 def _clear(rig: Rig, row: Row) -> tuple[str, ...]:

@@ -40,9 +40,10 @@ _HEAD = f"""\
 
 Every row is a test with real processes: plant, gateway, station and monitor, with their journals, at 600 parts a minute
 (`tests/faults/test_matrix.py`). A row is green only if all that it says was seen. The referee's word on the parts that
-come after a fault is the same for all: nothing lies in the good bin without a permit or on another part's frame, and
-good parts pass again, the first at most {RECOVERY_PARTS} parts after the station has a session (the fence, and a run of
-defective parts).
+come after a fault is the same for all: nothing lies in the good bin without a permit, on another part's frame, or
+although the station did not pass it; and good parts pass again, the first at most {RECOVERY_PARTS} parts after the
+station has a session (the fence, and a run of defective parts). A row in which no defective part is rejected by its own
+rule outside the fault is red too.
 
 *Back in* is the time from the end of the fault to the first permit that the PLC honours: the bound that the test
 asserts, and in brackets what was measured last, on two shared cores. *Shown* are lines of `/metrics`, seen while the
@@ -78,12 +79,18 @@ def page(found: Mapping[str, float]) -> str:
             continue
         took = found.get(row.name)
         back = f"{row.back_s:g} s" + ("" if took is None else f" ({took:g} s)")
-        cells = (row.name, row.made, row.fate.value, _code(row.causes), _code(row.rises), _code(row.shows), back)
+        cells = (row.name, row.made, row.fate.value, _causes(row), _code(row.rises), _code(row.shows), back)
         lines.append(f"| {' | '.join(cells)} | {', '.join(row.protections)} |")
     lines += ["", "## Protections", "", "Each is taken out by a test, and the row named must turn red.", ""]
     lines += ["| protection | what it is | where | row |", "|---|---|---|---|"]
     lines += [f"| {p.name} | {p.text} | {p.process} | {p.row} |" for p in PROTECTIONS]
     return _HEAD + "\n".join(lines) + "\n"
+
+
+def _causes(row: Row) -> str:
+    if not row.also:
+        return _code(row.causes)
+    return "<br>".join([*(f"`{text}`" for text in row.causes), f"any of {', '.join(f'`{text}`' for text in row.also)}"])
 
 
 def _code(texts: tuple[str, ...]) -> str:

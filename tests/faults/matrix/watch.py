@@ -5,11 +5,14 @@ from __future__ import annotations
 import threading
 import time
 import urllib.request
-from collections import defaultdict
+from collections import defaultdict, deque
 
 PERIOD_S = 0.2
 PATIENCE_S = 0.5
 SILENT = "up 0.0"
+
+GONE_SCRAPES = 2
+"""Answered scrapes in a row without a line, before it counts as gone."""
 
 
 class Watch:
@@ -25,7 +28,7 @@ class Watch:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch", daemon=True)
         self._latest: dict[str, float] = {}
-        self._now: frozenset[str] = frozenset()
+        self._answers: deque[frozenset[str]] = deque(maxlen=GONE_SCRAPES)
         self._lines: set[str] = set()
         self._risen: dict[str, float] = defaultdict(float)
 
@@ -45,16 +48,27 @@ class Watch:
             self._risen.clear()
 
     def seen(self) -> tuple[frozenset[str], dict[str, float]]:
-        """Return every line that was shown since ``begin``, and by sample how much it rose."""
+        """Return every line that was shown since ``begin``, and by counter how much it rose."""
         with self._lock:
             return frozenset(self._lines), dict(self._risen)
 
     def wait_gone(self, lines: tuple[str, ...], timeout_s: float) -> tuple[str, ...]:
-        """Wait until none of ``lines`` is shown any more; return those that still are."""
+        """Wait until the monitor has answered without any of ``lines``; return those that do not go.
+
+        Silence is no answer: what was shown before still stands.
+        """
         end = time.monotonic() + timeout_s
-        while (standing := tuple(line for line in lines if line in self._now)) and time.monotonic() < end:
+        with self._lock:
+            self._answers.clear()
+        while (standing := self._standing(lines)) and time.monotonic() < end:
             time.sleep(PERIOD_S / 2)
         return standing
+
+    def _standing(self, lines: tuple[str, ...]) -> tuple[str, ...]:
+        with self._lock:
+            if len(self._answers) < GONE_SCRAPES:
+                return lines
+            return tuple(line for line in lines if any(line in answer for answer in self._answers))
 
     def wait_shown(self, lines: tuple[str, ...], timeout_s: float) -> None:
         """Wait until each of ``lines`` was shown since ``begin``, or for ``timeout_s``: the judge tells."""
@@ -76,10 +90,14 @@ class Watch:
             return SILENT
 
     def _take(self, lines: list[str]) -> None:
-        self._now = frozenset(line for line in lines if not line.startswith("#"))
-        self._lines |= self._now
-        for line in self._now:
+        shown = frozenset(line for line in lines if not line.startswith("#"))
+        self._lines |= shown
+        if SILENT not in shown:
+            self._answers.append(shown)
+        for line in shown:
             name, _, value = line.rpartition(" ")
+            if not name.partition("{")[0].endswith("_total"):
+                continue
             number = float(value)
             if name in self._latest:  # a counter that fell began anew at zero
                 before = self._latest[name]
