@@ -53,7 +53,8 @@ class _Recorder:
     def __init__(self, events: int, folder: Path, keep: int, process: str) -> None:
         self.folder, self._keep, self.process = folder, keep, process
         self.size = events
-        self.ring = bytearray(events * _ENTRY.size)
+        self.ring = bytearray(b"\xff") * (events * _ENTRY.size)  # written once: every page is there from the start
+        self.ring[:] = bytes(len(self.ring))
         self.next = count().__next__  # one call of C code: no two threads get the same number
         self.pack = _ENTRY.pack_into  # likewise: an entry is written whole, or not yet
         self.local = threading.local()

@@ -19,6 +19,8 @@ from edge.wire.messages import FindingRecord, PartRecord
 
 _CACHED = 4096  # lookups kept in memory, a table; there are dozens, unless somebody puts numbers into texts
 _WAL_BYTES = 16 << 20
+_CACHE_KB = 512
+"""Rows are added at the end, which needs few pages; SQLite's own 2 MB would fill, part by part, for half an hour."""
 _WITH_DETAIL = ("answered", "permit", "ended", "voided", "gated")
 _WORDS = (*_WITH_DETAIL, "sensor")
 _COLUMNS = {
@@ -107,6 +109,7 @@ class Store:
         do("PRAGMA journal_mode=WAL")
         do("PRAGMA synchronous=FULL")  # a commit is on the disk before anything follows
         do(f"PRAGMA journal_size_limit={_WAL_BYTES}")
+        do(f"PRAGMA cache_size=-{_CACHE_KB}")
         version = do("PRAGMA user_version").fetchone()[0]
         if version == 0 and not do("SELECT count(*) FROM sqlite_master").fetchone()[0]:
             self._connection.executescript(f"BEGIN IMMEDIATE; {TABLES} PRAGMA user_version={VERSION}; COMMIT;")
