@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Protocol, TypeVar
 
 import typer
 
@@ -13,6 +14,33 @@ from edge import config
 app = typer.Typer(help="Measurements on this machine.", no_args_is_help=True)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+class _Report(Protocol):
+    """What a measurement with a target returns."""
+
+    @property
+    def holds(self) -> bool:
+        """True where the target is met."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the measurement as plain values."""
+
+
+_Measured = TypeVar("_Measured", bound=_Report)
+
+
+def _chosen(path: Path | None) -> config.StationConfig:
+    from edge.commands import bench
+
+    return config.load(path, config.StationConfig) if path else bench.default_config()
+
+
+def _conclude(report: _Measured, render: Callable[[_Measured], str], as_json: bool) -> None:
+    """Print a measurement, and exit 1 where it misses its target."""
+    print(json.dumps(report.as_dict(), indent=1) if as_json else render(report))
+    if not report.holds:
+        raise typer.Exit(1)
 
 
 @app.callback()
@@ -31,9 +59,8 @@ def overhead_command(
 
     from edge.commands import bench
 
-    chosen = config.load(path, config.StationConfig) if path else bench.default_config()
     with Console(stderr=True).status("Measuring") as status:
-        report = bench.overhead(chosen, parts, status.update)
+        report = bench.overhead(_chosen(path), parts, status.update)
     print(json.dumps(report.as_dict(), indent=1) if as_json else bench.render(report))
 
 
@@ -45,13 +72,9 @@ def plc_command(
     as_json: Json = False,
 ) -> None:
     """Measure what a PLC that is down, slow or refusing adds to the time of a verdict.  Exits 1 where it is 1 ms."""
-    from edge.commands import bench, bench_effects, bench_plc
+    from edge.commands import bench_effects, bench_plc
 
-    chosen = config.load(path, config.StationConfig) if path else bench.default_config()
-    report = bench_plc.measure(chosen, blocks, parts)
-    print(json.dumps(report.as_dict(), indent=1) if as_json else bench_effects.render(report))
-    if not report.holds:
-        raise typer.Exit(1)
+    _conclude(bench_plc.measure(_chosen(path), blocks, parts), bench_effects.render, as_json)
 
 
 @app.command("gateway")
@@ -62,10 +85,7 @@ def bench_gateway_command(
     """Measure whether the gateway's memory stays flat over many parts.  Exits 1 where it grows by more than 1 MB."""
     from edge.commands import bench_gateway
 
-    report = bench_gateway.measure(parts)
-    print(json.dumps(report.as_dict(), indent=1) if as_json else bench_gateway.render(report))
-    if not report.holds:
-        raise typer.Exit(1)
+    _conclude(bench_gateway.measure(parts), bench_gateway.render, as_json)
 
 
 @app.command("journal")
@@ -76,13 +96,9 @@ def journal_command(
     as_json: Json = False,
 ) -> None:
     """Measure what a full or stalled journal, or a hung monitor, adds to a verdict.  Exits 1 where it is 1 ms."""
-    from edge.commands import bench, bench_effects, bench_journal
+    from edge.commands import bench_effects, bench_journal
 
-    chosen = config.load(path, config.StationConfig) if path else bench.default_config()
-    report = bench_journal.measure(chosen, blocks, parts)
-    print(json.dumps(report.as_dict(), indent=1) if as_json else bench_effects.render(report))
-    if not report.holds:
-        raise typer.Exit(1)
+    _conclude(bench_journal.measure(_chosen(path), blocks, parts), bench_effects.render, as_json)
 
 
 @app.command("handover")
@@ -92,10 +108,6 @@ def handover_command(
     as_json: Json = False,
 ) -> None:
     """Measure the way of a verdict to the gateway, over TCP with CURVE, beside bare sockets.  Exits 1 on a miss."""
-    from edge.commands import bench, bench_handover
+    from edge.commands import bench_handover
 
-    chosen = config.load(path, config.StationConfig) if path else bench.default_config()
-    report = bench_handover.measure(chosen, messages)
-    print(json.dumps(report.as_dict(), indent=1) if as_json else bench_handover.render(report))
-    if not report.holds:
-        raise typer.Exit(1)
+    _conclude(bench_handover.measure(_chosen(path), messages), bench_handover.render, as_json)
