@@ -23,9 +23,11 @@ def test_a_row_is_red_without(protection: Protection) -> None:
     said = []
     for _ in range(TURNS):
         result = run([row], {protection.process: protection.name})
-        with pytest.raises(AssertionError) as red:
+        try:
             judge(result.seen[row.name], result.books)
-        said.append(str(red.value))
+            said.append("green")
+        except AssertionError as red:
+            said.append(str(red))
         if re.search(protection.red, said[-1]):
             return
-    pytest.fail(f"the row is red, and never for {protection.red!r}: {said}")
+    pytest.fail(f"the row was never red for {protection.red!r}: {said}")

@@ -112,6 +112,11 @@ class GatePart(msgspec.Struct):
         """True where the gate let the part pass."""
         return "executed" in self.facts or self.facts.get("gated", ("", 0))[0] == "good"
 
+    @property
+    def closed_on(self) -> bool:
+        """True where the gate opened for the part, and closed before that was through: belt or encoder stood still."""
+        return "executed" in self.facts and self.facts.get("gated", ("", 0))[0] == "rejected"
+
     def at_ns(self, fact: str) -> int | None:
         """Return when a fact was learnt, or None."""
         told = self.facts.get(fact)

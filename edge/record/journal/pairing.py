@@ -143,8 +143,6 @@ def in_itself(gate: GatePart) -> str:
     ends = [fact for fact in ENDS if fact in gate.facts]
     if len(ends) > 1:
         return f"the gateway ended it as {' and as '.join(ends)}"
-    if "executed" in gate.facts and gate.facts.get("gated", ("", 0))[0] == "rejected":
-        return "its permit was executed, and the gate rejected it"
     return ""
 
 

@@ -192,8 +192,7 @@ class _Joiner:
         problem = contradiction(station, gate)
         whole = "gated" in gate.facts and gate.end() and ("counted" in gate.facts) and not self._lacks_permit(gate)
         if not problem and whole and (not station.disposition or gate.answers):
-            name = "complete" if station.session else "complete, without a session of the station"
-            self._count(name)
+            self._count(_complete(gate) if station.session else "complete, without a session of the station")
             self._ways[0].append(self._place(gate))
             self._ways[1].append(self._place(gate, "gated"))
         else:
@@ -292,7 +291,7 @@ class _Joiner:
                 return f"not seen at the gate: {why}"
             self._unseen[part.plc] += 1
             return "not seen at the gate, and booked by the PLC"
-        return "complete"
+        return _complete(part)
 
     def _is_before_record(self, part: GatePart, place: int) -> bool:
         """True for a part that the PLC had counted when the gateway, before ``place``, began to follow it."""
@@ -363,6 +362,11 @@ class _Joiner:
             if event.kind == "session" and "plc_session" in event.data:
                 found[event.data["session"]] = event.data["plc_session"]
         return found
+
+
+def _complete(gate: GatePart) -> str:
+    """Name a part of which all is known."""
+    return "complete, the gate closed on it" if gate.closed_on else "complete"
 
 
 def _was_accepted(part: PartRow) -> bool:

@@ -72,8 +72,9 @@ def bounce(rig: Rig) -> None:
 
 
 def block(rig: Rig) -> None:
-    """Cover the eye, and again where the part under it was defective and had no permit to lose."""
+    """Cover the eye while a part is under it, and again where that was defective and had no permit to lose."""
     for _ in range(BLOCKS):
+        rig.eye.wait_parts(1)  # else it may be covered in a gap, which is too close to the part before
         by_console("eye_blocked", ms=AWAY_MS)(rig)
         time.sleep(STATUS_S)
         if rig.watch.seen()[1].get(voided("not_permittable")):
