@@ -254,6 +254,13 @@ class Referee(RuleBasedStateMachine):
         if read:
             self.poll()
 
+    @rule(more=st.sampled_from([0, 1, 3]))
+    def parts_faster_than_reads(self, more: int) -> None:
+        """As many as the PLC shows, or more: nobody can read the first of them."""
+        for _ in range(VISIBLE + more):
+            self.part(PITCH, read=False)
+        self.poll()
+
     @rule()
     def poll(self) -> None:
         """Read the PLC's last parts, of which it shows a few, and then the belt."""

@@ -64,8 +64,8 @@ def join(
     permitted: dict[int, bool] = {}
     t0_ns: dict[int, int] = {}
     for gate in Folder(journals["gateway"]).gates():
-        written = "permit" in gate.facts and gate.facts["permit"][0] != "failed"
-        permitted[gate.number] = permitted.get(gate.number, False) or written
+        # One whose writing "failed" may have reached the PLC all the same: no answer came.
+        permitted[gate.number] = permitted.get(gate.number, False) or "permit" in gate.facts
         if "counted" in gate.facts:  # a later session may know of its way through the gate alone
             t0_ns[gate.number] = gate.facts["counted"][1]
     losses = Losses(t0_ns | {number: part.t0_ns for number, part in parts.items()}, kills)

@@ -18,7 +18,7 @@ from tests.support_hypothesis import usual
 from tests.support_register import BACKLASH, COMMIT, GATE
 from tests.support_register_machine import Eager, RegisterMachine
 
-SABOTAGE = settings(usual(), max_examples=1000, derandomize=True, phases=[Phase.generate], report_multiple_bugs=False)
+SABOTAGE = settings(usual(), max_examples=3000, derandomize=True, phases=[Phase.generate], report_multiple_bugs=False)
 
 TestRegister = Eager.TestCase
 TestRegister.settings = usual(100)

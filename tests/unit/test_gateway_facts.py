@@ -15,7 +15,7 @@ from tests.support_facts_machine import FactsMachine
 from tests.support_hypothesis import usual
 
 KINDS = ("counted", "ended", "executed", "voided", "unread")
-SABOTAGE = settings(usual(), max_examples=300, derandomize=True, phases=[Phase.generate], report_multiple_bugs=False)
+SABOTAGE = settings(usual(), max_examples=1500, derandomize=True, phases=[Phase.generate], report_multiple_bugs=False)
 
 TestFacts = FactsMachine.TestCase
 TestFacts.settings = usual(100)

@@ -204,16 +204,17 @@ def test_plates_are_joined_with_what_the_journals_say_of_them(tmp_path: Path) ->
     journal = Journal(JournalConfig(folder=str(journals["gateway"])), "gateway", "gateway", 0)
     for number, fact in ((1, "counted"), (2, "counted"), (2, "permit"), (3, "counted")):
         journal.put(Fact(1, 1, 1, 1, number, 1000 * number, fact, "", number * 1000 * MS))
+    journal.put(Fact(1, 1, 1, 1, 6, 6000, "permit", "failed", 3300 * MS))  # no answer: the PLC may have it
     journal.put(Fact(1, 2, 2, 1, 2, 2000, "gated", "good", 2500 * MS))  # all that the next session knows of it
     journal.close()
     Journal(JournalConfig(folder=str(journals["station"])), "station", "station", 0).close()
     plates = [
         {"number": number, "bin": "good", "tag": "", "affected": affected}
-        for number, affected in ((1, []), (2, []), (4, []), (5, ["starting"]), (-1, []))
+        for number, affected in ((1, []), (2, []), (4, []), (5, ["starting"]), (6, []), (-1, []))
     ]
     found = soak_record.join(plates, journals, {"station": [2100 * MS], "gateway": [3050 * MS]})
-    assert (found["plates"], found["unknown"], found["unknown_unexcused"]) == (4, 2, 1)
-    assert (found["without_verdict"], found["without_verdict_unexcused"]) == (4, 3)  # number 2 is excused
+    assert (found["plates"], found["unknown"], found["unknown_unexcused"]) == (5, 2, 1)
+    assert (found["without_verdict"], found["without_verdict_unexcused"]) == (5, 4)  # number 2 is excused
     assert (found["without_permit"], found["without_permit_unexcused"]) == (3, 1)  # numbers 4, 5: when 3 came, at best
 
 

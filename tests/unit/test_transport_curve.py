@@ -134,6 +134,7 @@ def test_who_loses_his_rights_is_no_longer_heard_on_a_connection_that_stands(
         with closing(served.router), closing(Dealer(context, served.endpoint, cast.client())) as station:
             before = served.hears(station, b"hello", PATIENCE_S)
             assert before is not None
+            rights = allowed.rights  # before the list changes: its thread may be faster than this one
             if change == "revoked":
                 write_allowed(path, [])
             elif change == "another stays":
@@ -146,7 +147,6 @@ def test_who_loses_his_rights_is_no_longer_heard_on_a_connection_that_stands(
                 path.write_text("[[allow]\n")
             else:
                 path.chmod(0o666)
-            rights = allowed.rights
             assert served.until(lambda: allowed.rights is not rights)
             served.turn()  # what was said before
             after = served.hears(station, b"PASS")
