@@ -12,7 +12,7 @@ from edge.training.recipe import load_recipe
 
 
 def train_command(recipe: Path, out: Path, resume: bool) -> None:
-    """Trains the recipe into `out`, exports `out/raw.onnx` and prints the validation figures."""
+    """Trains the recipe into `out`, exports `out/raw.onnx` and prints the validation figures, if there are any."""
     try:
         from edge.training.export import export
         from edge.training.train import train
@@ -22,10 +22,13 @@ def train_command(recipe: Path, out: Path, resume: bool) -> None:
     parsed = load_recipe(recipe)
     quality = train(parsed, out, resume)
     target = export(parsed, out)
-    table = Table("class", "AP@0.5")
-    for cls, value in quality.ap50.items():
-        table.add_row(cls, f"{value:.3f}")
     console = Console()
+    if quality is None:
+        console.print(f"wrote {target}; no validation figures, as the recipe trains on everything")
+        return
+    table = Table("class", "boxes", "AP@0.5", "AP@0.5:0.95")
+    for cls, value in quality.ap50.items():
+        table.add_row(cls, str(quality.boxes[cls]), f"{value:.3f}", f"{quality.ap[cls]:.3f}")
     console.print(table)
     figures = f"mAP@0.5 {quality.map50:.3f}, mAP@0.5:0.95 {quality.map:.3f} on {quality.images} pictures"
     console.print(f"{figures}; wrote {target}")

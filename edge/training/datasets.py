@@ -1,49 +1,41 @@
-"""Training data: a Pascal VOC folder, or simulated plates.  Everything is read and checked before training starts."""
+"""Training data: a folder on disk, or simulated plates.  Everything is read and checked before training starts."""
 
 from __future__ import annotations
 
 import os
-import xml.etree.ElementTree as ET
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from edge import errors
+from edge.dataset import Dataset, Entry, Sample, open_dataset, split
+from edge.dataset.leakage import read_groups
+from edge.dataset.naming import number
 from edge.simulate.surface import CLASSES, TRAINING_SEEDS_FROM, Plate, Surface
-from edge.training.recipe import Recipe, SimData, VocData
+from edge.training.recipe import FolderData, NumberRange, Recipe, SimData
 
 DATASETS_VARIABLE = "EDGE_DATASETS"
 DATASETS_DEFAULT = Path("../shared/datasets")
-_SHOWN_PROBLEMS = 20
-
-
-@dataclass(frozen=True)
-class Sample:
-    """image: (H, W) uint8 grey; boxes: (G, 4) float32 xyxy px, 0-based, far edges exclusive; labels: (G,) int64."""
-
-    name: str
-    image: NDArray[np.uint8]
-    boxes: NDArray[np.float32]
-    labels: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Split:
+    """Grey samples of the network's size; no validation where the recipe says "none"."""
+
     classes: tuple[str, ...]
     train: tuple[Sample, ...]
     validation: tuple[Sample, ...]
 
 
-def load(recipe: Recipe, train: bool = True) -> Split:
-    """Both parts of the recipe's data, or validation alone, at the network's size.  Raises errors.DatasetError."""
+def load(recipe: Recipe) -> Split:
+    """Both parts of the recipe's data.  Raises errors.DatasetError for data that cannot be trained on."""
     size = (recipe.input.width, recipe.input.height)
-    if isinstance(recipe.data, VocData):
-        return _load_voc(recipe.data, size, train)
-    return _load_sim(recipe.data, size, train)
+    parts = _load_sim(recipe.data, size) if isinstance(recipe.data, SimData) else _load_folder(recipe.data, size)
+    _refuse_empty(parts, recipe)
+    return parts
 
 
 def datasets_root() -> Path:
@@ -59,81 +51,64 @@ def resize(sample: Sample, size: tuple[int, int]) -> Sample:
     return Sample(sample.name, image, sample.boxes * scale, sample.labels)
 
 
-def read_voc(folder: Path, names: Iterable[str], classes: Sequence[str]) -> list[Sample]:
-    """Reads `images/<name>.jpg` and `annotations/<name>.xml` for each name.
-
-    Raises errors.DatasetError that lists every bad file: missing, unreadable, unknown class, empty box, box outside.
-    """
-    samples, problems = [], []
-    for name in names:
-        try:
-            samples.append(_read_pair(folder, name, classes))
-        except ValueError as error:
-            problems.append(str(error))
-    if problems:
-        shown = "; ".join(problems[:_SHOWN_PROBLEMS])
-        more = f"; and {len(problems) - _SHOWN_PROBLEMS} more" if len(problems) > _SHOWN_PROBLEMS else ""
-        raise errors.DatasetError(
-            f"{folder} has {len(problems)} bad files: {shown}{more}.",
-            "Repair or remove these files, or narrow the blocks.",
-        )
-    return samples
-
-
-def _read_pair(folder: Path, name: str, classes: Sequence[str]) -> Sample:
-    """One picture and its annotation; ValueError says what is wrong with which file."""
-    picture, annotation = folder / "images" / f"{name}.jpg", folder / "annotations" / f"{name}.xml"
-    for path in (picture, annotation):
-        if not path.is_file():
-            raise ValueError(f"{path.relative_to(folder)} is missing")
-    image = cv2.imread(str(picture), cv2.IMREAD_GRAYSCALE)
-    if image is None:
-        raise ValueError(f"images/{name}.jpg is not a readable picture")
-    label = f"annotations/{name}.xml"
-    try:
-        objects = ET.parse(annotation).getroot().findall("object")
-    except ET.ParseError as error:
-        raise ValueError(f"{label} is not XML ({error})") from error
-    height, width = image.shape
-    boxes, labels = [], []
-    for number, item in enumerate(objects, 1):
-        cls = (item.findtext("name") or "").strip()
-        if cls not in classes:
-            raise ValueError(f"{label} object {number}: unknown class {cls!r}")
-        boxes.append(_read_box(item, width, height, f"{label} object {number}"))
-        labels.append(classes.index(cls))
-    corners = np.array(boxes, np.float32).reshape(-1, 4)
-    return Sample(name, np.asarray(image, np.uint8), corners, np.array(labels, np.int64))
-
-
-def _read_box(item: ET.Element, width: int, height: int, where: str) -> tuple[float, float, float, float]:
-    """VOC corners are 1-based and inclusive: (1, 1, w, h) covers the picture, here (0, 0, w, h)."""
-    texts = [item.findtext(f"bndbox/{key}") for key in ("xmin", "ymin", "xmax", "ymax")]
-    try:
-        x1, y1, x2, y2 = (float(text or "") for text in texts)
-    except ValueError:
-        raise ValueError(f"{where}: box {texts} is not four numbers") from None
-    if x2 <= x1 or y2 <= y1:
-        raise ValueError(f"{where}: empty box ({x1:g}, {y1:g}, {x2:g}, {y2:g})")
-    if x1 < 1 or y1 < 1 or x2 > width or y2 > height:
-        raise ValueError(f"{where}: box ({x1:g}, {y1:g}, {x2:g}, {y2:g}) outside the {width} x {height} picture")
-    return x1 - 1, y1 - 1, x2, y2
-
-
-def _load_voc(data: VocData, size: tuple[int, int], train: bool) -> Split:
+def _load_folder(data: FolderData, size: tuple[int, int]) -> Split:
     folder = datasets_root() / data.folder
     if not folder.is_dir():
         raise errors.DatasetError(
             f"Data set folder {folder} does not exist.",
             f"Set {DATASETS_VARIABLE} to the folder that holds {data.folder!r}.",
         )
+    dataset = open_dataset(folder, data.classes, data.kind, data.good)
+    if not dataset.boxed:
+        raise errors.DatasetError(
+            f"{folder} says which pictures show which class, and not where.", "Add masks or boxes to train a detector."
+        )
+    parts = _split(data, dataset)
+    if data.shuffle is not None:
+        parts = split.random_like(dataset, parts, data.shuffle)
+    return Split(dataset.classes, _read(parts.train, size), _read(parts.validation, size))
 
-    def block(first: int, last: int) -> list[str]:
-        return [f"{cls}_{number}" for cls in data.classes for number in range(first, last + 1)]
 
-    train_names, validation_names = block(*data.train) if train else [], block(*data.validation)
-    samples = [resize(s, size) for s in read_voc(folder, train_names + validation_names, data.classes)]
-    return Split(data.classes, tuple(samples[: len(train_names)]), tuple(samples[len(train_names) :]))
+def _split(data: FolderData, dataset: Dataset) -> split.Split:
+    """What to train and to validate on; see `FolderData`."""
+    groups = read_groups(Path(data.audit)) if data.audit is not None else ()
+    if data.folds is not None and data.fold is not None:
+        return split.block_folds(dataset, data.folds, data.gap, groups)[data.fold - 1]
+    if isinstance(data.validation, float):
+        return split.block_split(dataset, data.validation, data.gap, groups)
+    whole = split.whole(dataset).train
+    train = _numbered(whole, data.train) if data.train is not None else whole
+    validation = _numbered(whole, data.validation) if isinstance(data.validation, tuple) else ()
+    used = {entry.name for entry in (*train, *validation)}
+    return split.Split(train, validation, tuple(entry for entry in whole if entry.name not in used))
+
+
+def _numbered(entries: Sequence[Entry], block: NumberRange) -> tuple[Entry, ...]:
+    return tuple(e for e in entries if block[0] <= (number(e.name) or 0) <= block[1])
+
+
+def _read(entries: Sequence[Entry], size: tuple[int, int]) -> tuple[Sample, ...]:
+    return tuple(resize(entry.read(grey=True), size) for entry in entries)
+
+
+def _refuse_empty(loaded: Split, recipe: Recipe) -> None:
+    """Raises errors.DatasetError: a class has no box in a part, or a part has no picture; with the counts."""
+    parts = {"training": loaded.train}
+    if not (isinstance(recipe.data, FolderData) and recipe.data.validation == "none"):
+        parts["validation"] = loaded.validation
+    lacking = []
+    for name, samples in parts.items():
+        boxes = np.bincount(
+            np.concatenate([np.zeros(0, np.int64), *(s.labels for s in samples)]), minlength=len(loaded.classes)
+        )
+        if not boxes.all():
+            counts = ", ".join(f"{cls} {count}" for cls, count in zip(loaded.classes, boxes, strict=True))
+            lacking.append(f"{name} has {len(samples)} pictures with boxes of {counts}")
+    if lacking and isinstance(recipe.data, FolderData):
+        raise errors.DatasetError(
+            f"The data of {recipe.name} is too small: {'; '.join(lacking)}.",
+            "Add pictures of the classes without boxes, leave these classes out, or choose other blocks.",
+        )
 
 
 def sim_sample(plate: Plate, name: str) -> Sample:
@@ -149,14 +124,14 @@ def sim_samples(data: SimData, seed: int, plates: int, size: tuple[int, int]) ->
             f"Train and validate on seeds of {TRAINING_SEEDS_FROM} and above.",
         )
     samples = []
-    for number in range(seed, seed + data.surfaces):
-        surface = Surface(data.frame_width, data.frame_height, number, defect_rate=data.defect_rate)
+    for own in range(seed, seed + data.surfaces):
+        surface = Surface(data.frame_width, data.frame_height, own, defect_rate=data.defect_rate)
         for index in range(plates // data.surfaces):
-            samples.append(resize(sim_sample(surface.plate(index), f"{number}/{index}"), size))
+            samples.append(resize(sim_sample(surface.plate(index), f"{own}/{index}"), size))
     return samples
 
 
-def _load_sim(data: SimData, size: tuple[int, int], train: bool) -> Split:
-    samples = sim_samples(data, data.seed, data.plates, size) if train else []
+def _load_sim(data: SimData, size: tuple[int, int]) -> Split:
+    samples = sim_samples(data, data.seed, data.plates, size)
     validation = sim_samples(data, data.validation_seed, data.validation_plates, size)
     return Split(CLASSES, tuple(samples), tuple(validation))

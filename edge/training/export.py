@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from edge import errors
 from edge.training import network
-from edge.training.recipe import Recipe, VocData
-from edge.training.train import WEIGHTS
+from edge.training.recipe import Recipe
+from edge.training.state import WEIGHTS
 
 OPSET = 17
 INPUT, OUTPUT = "images", "output"
@@ -41,8 +41,7 @@ def export(recipe: Recipe, out_dir: Path) -> Path:
     weights = out_dir / WEIGHTS
     if not weights.is_file():
         raise errors.ModelError(f"{weights} does not exist.", "Finish the training first.")
-    shape = recipe.network
-    model = network.Detector(class_count(recipe), shape.width, shape.head_depth, shape.short_backbone)
+    model = network.build(recipe.network, len(recipe.classes))
     model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
     target = out_dir / RAW_ONNX
     export_detector(model, recipe.input.height, recipe.input.width, target)
@@ -64,11 +63,3 @@ def export_detector(model: network.Detector, height: int, width: int, target: Pa
             dynamo=False,
         )
     onnx.checker.check_model(str(target), full_check=True)
-
-
-def class_count(recipe: Recipe) -> int:
-    if isinstance(recipe.data, VocData):
-        return len(recipe.data.classes)
-    from edge.simulate.surface import CLASSES
-
-    return len(CLASSES)

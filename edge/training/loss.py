@@ -1,4 +1,4 @@
-"""Detection loss: SimOTA assignment (Ge et al. 2021, YOLOX), GIoU (Rezatofighi et al. 2019), BCE for scores."""
+"""Detection loss: SimOTA assignment (Ge et al. 2021, YOLOX), GIoU (Rezatofighi et al. 2019), focal loss for scores."""
 
 from typing import NamedTuple
 
@@ -7,11 +7,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from edge.training.network import decode
+from edge.training.recipe import Loss
 
 CENTRE_RADIUS = 2.5  # cells around a box's centre that may answer for it
 TOP_IOU = 10  # candidates whose summed IoU sets how many cells a box gets
 IOU_WEIGHT = 3.0  # of the IoU cost against the class cost, in the assignment
-BOX_WEIGHT = 5.0  # of the box loss against the score losses
 _OUTSIDE = 1e5  # cost of a cell that is not both inside the box and near its centre
 _NEVER = 1e9
 _EPS = 1e-7
@@ -85,15 +85,26 @@ def assign(
     return Assignment(matched.any(dim=2), index, iou.gather(2, index[..., None]).squeeze(2))
 
 
-def detection_loss(raw: Tensor, truth: Tensor, labels: Tensor, valid: Tensor, cells: Tensor, strides: Tensor) -> Losses:
+def cross_entropy(logits: Tensor, target: Tensor, gamma: float) -> Tensor:
+    """Binary cross-entropy by element, times |target - sigmoid|^gamma.
+
+    For targets of 0 and 1 that is focal loss without its class balance (Lin et al. 2017), for shares in between its
+    generalisation (Li et al. 2020, quality focal loss); gamma 0 leaves the cross-entropy alone.
+    """
+    entropy = functional.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    return entropy * (target - logits.sigmoid()).abs() ** gamma if gamma else entropy
+
+
+def detection_loss(
+    raw: Tensor, truth: Tensor, labels: Tensor, valid: Tensor, cells: Tensor, strides: Tensor, config: Loss
+) -> Losses:
     """Loss of raw detector output (B, N, 5 + C) against padded truth (shapes as in `assign`), per positive cell."""
     raw = raw.float()
     boxes = decode(raw, cells, strides)
     objectness, classes = raw[..., 4], raw[..., 5:]
     if truth.shape[1] == 0:
-        positive = torch.zeros_like(objectness, dtype=torch.bool)
         zero = raw.sum() * 0.0
-        object_loss = functional.binary_cross_entropy_with_logits(objectness, positive.float(), reduction="sum")
+        object_loss = cross_entropy(objectness, torch.zeros_like(objectness), config.objectness_gamma).sum()
         return Losses(object_loss, zero, object_loss, zero, 0)
     with torch.no_grad():
         found = assign(boxes, objectness, classes, truth, labels, valid, cells, strides)
@@ -105,7 +116,14 @@ def detection_loss(raw: Tensor, truth: Tensor, labels: Tensor, valid: Tensor, ce
     box_loss = (1 - giou).sum() / count
     # The class target is the IoU, so that the score also ranks how well the box sits.
     target = functional.one_hot(labels[batch, picked], classes.shape[-1]) * found.iou[positive][:, None]
-    class_loss = functional.binary_cross_entropy_with_logits(classes[positive], target, reduction="sum") / count
-    object_loss = functional.binary_cross_entropy_with_logits(objectness, positive.float(), reduction="sum") / count
-    total = BOX_WEIGHT * box_loss + object_loss + class_loss
+    class_loss = cross_entropy(classes[positive], target, config.class_gamma).sum() / count
+    object_loss = cross_entropy(objectness, positive.float(), config.objectness_gamma).sum() / count
+    total = config.box * box_loss + object_loss + class_loss
     return Losses(total, box_loss, object_loss, class_loss, int(positive.sum()))
+
+
+def image_level_loss(logits: Tensor, labels: Tensor, valid: Tensor) -> Tensor:
+    """Mean cross-entropy of image-level logits (B, C) against the classes of a picture's boxes, labels (B, G)."""
+    shown = torch.zeros(logits.shape[0], logits.shape[1] + 1, device=logits.device)
+    shown.scatter_(1, labels.masked_fill(~valid, logits.shape[1]), 1.0)
+    return functional.binary_cross_entropy_with_logits(logits.float(), shown[:, :-1])

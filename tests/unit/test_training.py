@@ -1,109 +1,142 @@
+import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.train
 
 from edge import errors  # noqa: E402
-from edge.training import export, loss, network, train  # noqa: E402
-from edge.training.recipe import Input, Recipe  # noqa: E402
+from edge.training import plots, predict, progress, state, train  # noqa: E402
+from edge.training.recipe import Input, Recipe, Validation  # noqa: E402
+from tests.support_training import STILL, tiny  # noqa: E402
 
-SIZE = 64
-TINY: dict[str, Any] = {
-    "name": "tiny",
-    "seed": 5,
-    "input": {"width": SIZE, "height": SIZE},
-    "data": {
-        "kind": "sim",
-        "frame_width": 128,
-        "frame_height": 128,
-        "seed": 1_000_000,
-        "plates": 8,
-        "validation_seed": 1_000_100,
-        "validation_plates": 4,
-        "defect_rate": 0.8,
-    },
-    "network": {"width": 16, "head_depth": 1, "short_backbone": True, "pretrained": False, "frozen_stages": 0},
-    "augment": {"mosaic": 0.3, "plain_epochs": 1},
-    "schedule": {"epochs": 3, "batch": 4, "learning_rate": 3e-3, "threads": 1},
+EVERYTHING: dict[str, dict[str, Any]] = {
+    "augment": {"mosaic": 0.3, "mixup": 0.3, "copy_paste": 0.5, "turn": 0.5, "rotate": 5.0, "plain_epochs": 1},
+    "loss": {"image_level": 0.5, "objectness_gamma": 1.5, "class_gamma": 1.0},
+    "schedule": {"oversample": 0.9},
 }
 
 
-def tiny(**schedule: Any) -> Recipe:
-    return Recipe.model_validate({**TINY, "schedule": {**TINY["schedule"], **schedule}})
+INPUT = Input(width=64, height=32)
 
 
-def tiny_detector() -> network.Detector:
-    return train.build(tiny(), 6)
+def weights(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = torch.load(folder / state.WEIGHTS, weights_only=True)
+    return found
 
 
+def assert_same_end(a: Path, b: Path) -> None:
+    expected, found = weights(a), weights(b)
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
+    assert (a / state.HISTORY).read_text() == (b / state.HISTORY).read_text()
+
+
+@pytest.fixture
+def without_plots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing takes half of the time of the smallest training."""
+    monkeypatch.setattr(train, "write_plots", lambda *_: None)
+
+
+@pytest.fixture
+def stop_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Makes the next training stop after so many epochs, 0 for none, as if it had been interrupted."""
+    save = train.save
+
+    def arm(epochs: int) -> None:
+        def save_then_stop(current: state.State, path: Path, recipe: Recipe) -> None:
+            save(current, path, recipe)
+            if len(current.history) == epochs:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(train, "save", save_then_stop)
+
+    return arm
+
+
+@pytest.mark.usefixtures("without_plots")
 def test_a_few_steps_overfit_a_few_plates(tmp_path: Path) -> None:
-    still = {
-        "mosaic": 0.0,
-        "flip_horizontal": 0.0,
-        "flip_vertical": 0.0,
-        "scale": [1.0, 1.0],
-        "shift": 0.0,
-        "gain": [1.0, 1.0],
-        "offset": 0.0,
-        "gamma": [1.0, 1.0],
-        "noise": 0.0,
-    }
-    recipe = Recipe.model_validate(
-        {
-            **TINY,
-            "augment": still,
-            "schedule": {
-                **TINY["schedule"],
-                "epochs": 20,
-                "batch": 8,
-                "evaluate_every": 20,
-                "learning_rate": 1e-2,
-                "warmup_epochs": 2,
-            },
-        }
-    )
-    train.train(recipe, tmp_path, resume=False)
-    saved = torch.load(tmp_path / train.CHECKPOINT, weights_only=True)
+    schedule = {"epochs": 20, "batch": 8, "evaluate_every": 20, "learning_rate": 1e-2, "warmup_epochs": 2}
+    train.train(tiny(augment=STILL, schedule=schedule), tmp_path, resume=False)
+    saved = torch.load(tmp_path / state.CHECKPOINT, weights_only=True)
     losses = [entry["loss"] for entry in saved["history"]]
     assert losses[-1] < 0.7 * losses[0]
 
 
-def test_a_resumed_run_ends_as_an_uninterrupted_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("without_plots")
+@pytest.mark.parametrize("sections", [{}, EVERYTHING])
+def test_a_resumed_run_ends_as_an_uninterrupted_one(
+    tmp_path: Path, stop_after: Callable[[int], None], sections: dict[str, dict[str, Any]]
+) -> None:
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    train.train(tiny(), whole, resume=False)
-
-    save = train._save
-
-    def save_then_stop(state: train.State, path: Path, recipe: Recipe) -> None:
-        save(state, path, recipe)
-        if len(state.history) == 2:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(train, "_save", save_then_stop)
+    train.train(tiny(**sections), whole, resume=False)
+    stop_after(2)
     with pytest.raises(KeyboardInterrupt):
-        train.train(tiny(), parts, resume=False)
-    monkeypatch.setattr(train, "_save", save)
-    train.train(tiny(), parts, resume=True)
-
-    expected, resumed = (torch.load(folder / train.WEIGHTS, weights_only=True) for folder in (whole, parts))
-    assert all(torch.equal(expected[name], resumed[name]) for name in expected)
-    assert (whole / train.HISTORY).read_text() == (parts / train.HISTORY).read_text()
+        train.train(tiny(**sections), parts, resume=False)
+    stop_after(0)
+    train.train(tiny(**sections), parts, resume=True)
+    assert_same_end(whole, parts)
 
 
+@pytest.mark.usefixtures("without_plots")
+def test_the_seed_decides_the_weights(tmp_path: Path) -> None:
+    recipe = tiny(
+        **{
+            **EVERYTHING,
+            "schedule": {"epochs": 1},
+            "augment": {**EVERYTHING["augment"], "plain_epochs": 0},
+        }
+    )
+    for name, seed in (("a", 5), ("b", 5), ("c", 6)):
+        train.train(recipe.model_copy(update={"seed": seed}), tmp_path / name, resume=False)
+    assert_same_end(tmp_path / "a", tmp_path / "b")
+    other = weights(tmp_path / "c")
+    assert any(not torch.equal(value, other[name]) for name, value in weights(tmp_path / "a").items())
+
+
+@pytest.mark.usefixtures("without_plots")
+def test_the_history_has_the_parts_that_the_recipe_asks_for(tmp_path: Path) -> None:
+    teacher = tmp_path / "teacher"
+    train.train(tiny(schedule={"epochs": 1}), teacher, resume=False)
+    distill = {"teachers": [str(teacher)], "weight": 0.5}
+    train.train(
+        tiny(loss={"image_level": 0.5}, distill=distill, schedule={"epochs": 1}), tmp_path / "all", resume=False
+    )
+    plain, full = (
+        torch.load(folder / state.CHECKPOINT, weights_only=True)["history"][0] for folder in (teacher, tmp_path / "all")
+    )
+    assert list(plain) == ["epoch", "loss", "box", "objectness", "class", "map50", "map"]
+    assert set(full) - set(plain) == {"teachers", "image"}
+
+
+def test_a_training_leaves_plots(tmp_path: Path) -> None:
+    quality = train.train(tiny(schedule={"epochs": 1}), tmp_path, resume=False)
+    assert quality is not None
+    assert quality.images == 4
+    for name in (plots.LEARNING, plots.CONFUSION, plots.PRECISION_RECALL):
+        assert (tmp_path / name).read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.usefixtures("without_plots")
 def test_a_checkpoint_is_neither_overwritten_nor_resumed_by_another_recipe(tmp_path: Path) -> None:
-    train.train(tiny(epochs=1), tmp_path, resume=False)
+    train.train(tiny(schedule={"epochs": 1}), tmp_path, resume=False)
     with pytest.raises(errors.ConfigError, match="exists"):
-        train.train(tiny(epochs=1), tmp_path, resume=False)
+        train.train(tiny(schedule={"epochs": 1}), tmp_path, resume=False)
     with pytest.raises(errors.ConfigError, match="another recipe"):
-        train.train(tiny(epochs=2), tmp_path, resume=True)
+        train.train(tiny(schedule={"epochs": 2}), tmp_path, resume=True)
+
+
+def test_too_few_pictures_for_a_batch_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(errors.DatasetError, match="8 training pictures of tiny do not fill one batch of 9"):
+        train.train(tiny(schedule={"batch": 9}), tmp_path, resume=False)
 
 
 def test_the_learning_rate_warms_up_and_falls() -> None:
-    schedule = tiny(epochs=4, warmup_epochs=1.0, learning_rate=1.0, final_factor=0.1).schedule
+    schedule = tiny(schedule={"epochs": 4, "warmup_epochs": 1.0, "learning_rate": 1.0, "final_factor": 0.1}).schedule
     rates = [train.learning_rate(schedule, step, 10) for step in range(40)]
     assert rates[0] == pytest.approx(0.1)
     assert rates[9] == rates[10] == 1.0
@@ -111,134 +144,93 @@ def test_the_learning_rate_warms_up_and_falls() -> None:
     assert train.learning_rate(schedule, 40, 10) == pytest.approx(0.1)
 
 
-def test_frozen_stages_do_not_learn_and_keep_their_statistics() -> None:
-    model = network.Detector(2, 16, 1, short=True)
-    model.backbone.freeze(1)
-    model.train()
-    assert not model.backbone.stem.training
-    assert not any(p.requires_grad for p in model.backbone.blocks[0].parameters())
-    assert model.backbone.blocks[1].training
-    assert all(p.requires_grad for p in model.backbone.blocks[1].parameters())
-
-
-def test_decoding_follows_yolox() -> None:
-    cells, strides = network.grid(64, 32)
-    assert len(cells) == 8 * 4 + 4 * 2 + 2 * 1
-    raw = torch.zeros(1, len(cells), 4)
-    raw[0, 5, :2] = 0.5  # row 1, column 1 of stride 8
-    boxes = network.decode(raw, cells, strides)
-    assert boxes[0, 5].tolist() == [8, 8, 16, 16]
-    assert boxes[0, -1].tolist() == [-16, 16, 16, 48]  # last cell of stride 32, centre at its corner (0, 32)
-
-
-def perfect_raw(truth: Any, labels: Any, cells: Any, strides: Any) -> Any:
-    """Raw output whose every cell names the first box, confident where its centre lies inside."""
-    box = truth[0, 0]
-    centre, side = (box[:2] + box[2:]) / 2, box[2:] - box[:2]
-    raw = torch.full((1, len(cells), 7), -9.0)
-    raw[0, :, :2] = centre / strides - cells
-    raw[0, :, 2:4] = (side / strides).log()
-    inside = (((cells + 0.5) * strides - centre).abs() < side / 2).all(1)
-    raw[0, inside, 4] = 9.0
-    raw[0, inside, 5 + labels[0, 0]] = 9.0
-    return raw
-
-
-def test_the_loss_prefers_the_right_answer() -> None:
-    cells, strides = network.grid(SIZE, SIZE)
-    truth, labels = torch.tensor([[[10.0, 20.0, 34.0, 44.0]]]), torch.tensor([[1]])
-    valid = torch.tensor([[True]])
-    right = perfect_raw(truth, labels, cells, strides)
-    wrong_class = perfect_raw(truth, 1 - labels, cells, strides)
-    shifted = right.clone()
-    shifted[..., :2] += 1.0
-    costs = [loss.detection_loss(raw, truth, labels, valid, cells, strides) for raw in (right, wrong_class, shifted)]
-    assert costs[0].box < 1e-5
-    assert costs[0].positives >= 1
-    assert costs[1].classes > 5 * costs[0].classes
-    assert costs[2].box > 0.1
-
-
-def test_assigned_cells_lie_near_their_box_and_belong_to_one() -> None:
-    cells, strides = network.grid(SIZE, SIZE)
-    truth = torch.tensor([[[4.0, 4.0, 28.0, 28.0], [36.0, 36.0, 60.0, 60.0]]])
-    valid = torch.tensor([[True, False]])
-    torch.manual_seed(0)
-    raw = torch.randn(1, len(cells), 7) * 0.1
-    found = loss.assign(
-        network.decode(raw, cells, strides),
-        raw[..., 4],
-        raw[..., 5:],
-        truth,
-        torch.tensor([[0, 1]]),
-        valid,
-        cells,
-        strides,
-    )
-    assert found.positive.any()
-    assert set(found.box[found.positive].tolist()) == {0}  # padding gets no cell
-    distance = ((cells + 0.5) * strides - 16).abs().max(dim=1).values
-    reach = torch.maximum(torch.tensor(12.0), loss.CENTRE_RADIUS * strides[:, 0])
-    assert bool((distance[found.positive[0]] < reach[found.positive[0]]).all())
-
-
-@pytest.mark.parametrize("boxes", [0, 2])
-def test_pictures_without_truth_are_background(boxes: int) -> None:
-    cells, strides = network.grid(SIZE, SIZE)
-    raw = torch.zeros(2, len(cells), 7, requires_grad=True)
-    losses = loss.detection_loss(
-        raw,
-        torch.zeros(2, boxes, 4),
-        torch.zeros(2, boxes, dtype=torch.long),
-        torch.zeros(2, boxes, dtype=torch.bool),
-        cells,
-        strides,
-    )
-    torch.autograd.backward(losses.total)
-    assert losses.positives == 0
-    assert raw.grad is not None
-    assert bool((raw.grad[..., 4] > 0).all())
-    assert float(raw.grad[..., :4].abs().sum()) == 0
-
-
-def test_iou_and_giou_by_hand() -> None:
-    a, b = torch.tensor([0.0, 0, 2, 2]), torch.tensor([1.0, 0, 3, 2])
-    iou, giou = loss.iou_giou(a, b)
-    assert float(iou) == pytest.approx(1 / 3, abs=1e-5)
-    assert float(giou) == pytest.approx(1 / 3, abs=1e-5)  # the hull is the union
-    _, apart = loss.iou_giou(a, torch.tensor([4.0, 0, 6, 2]))
-    assert float(apart) == pytest.approx(-1 / 3, abs=1e-5)
-
-
-def test_the_export_is_the_network(tmp_path: Path) -> None:
-    onnxruntime = pytest.importorskip("onnxruntime")
-    model, height, width = tiny_detector().eval(), 64, 96
-    target = tmp_path / "raw.onnx"
-    export.export_detector(model, height, width, target)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(target), options, providers=["CPUExecutionProvider"])
-    images = np.random.default_rng(0).standard_normal((1, 3, height, width), np.float32)
-    (found,) = session.run([export.OUTPUT], {export.INPUT: images})
+def test_without_averaging_the_average_is_the_model() -> None:
+    current = state.initial(tiny(), torch.device("cpu"))
+    bias = current.model.heads[0].box.bias
+    before = bias.detach().clone()
     with torch.no_grad():
-        raw = model(torch.from_numpy(images))
-    expected = torch.cat((raw[..., :4], raw[..., 4:].sigmoid()), dim=-1).numpy()
-    assert found.shape == (1, 8 * 12 + 4 * 6 + 2 * 3, 11)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, expected, atol=1e-4)
+        bias.add_(1.0)
+    current.steps = 2000  # the average remembers in full by now
+    current.update_average(0.9)
+    torch.testing.assert_close(current.average.heads[0].box.bias.detach(), before + 0.1, atol=1e-4, rtol=0)
+    current.update_average(0.0)
+    torch.testing.assert_close(current.average.heads[0].box.bias.detach(), bias.detach())
+
+
+def test_only_weights_decay_and_pretrained_ones_learn_slower() -> None:
+    recipe = tiny(loss={"image_level": 1.0})
+    recipe = recipe.model_copy(update={"network": recipe.network.model_copy(update={"pretrained": True})})
+    current = state.initial(recipe, torch.device("cpu"))
+    assert current.image_head is not None
+    groups = {id(p): group for group in current.optimiser.param_groups for p in group["params"]}
+    stem = current.model.backbone.stem
+    assert groups[id(stem[0].weight)]["factor"] == recipe.schedule.backbone_factor
+    assert groups[id(stem[0].weight)]["weight_decay"] == recipe.schedule.weight_decay
+    assert groups[id(stem[1].weight)]["weight_decay"] == 0.0
+    assert groups[id(current.model.neck.lateral[0][0].weight)]["factor"] == 1.0
+    assert groups[id(current.image_head.classes.weight)]["factor"] == 1.0
 
 
 def test_grey_pictures_become_three_normalised_channels() -> None:
     target = Input(width=32, height=32, mean=(0.4, 0.5, 0.6), std=(0.2, 0.25, 0.5))
-    images = train.normalise(np.full((1, 2, 2), 255, np.uint8), target)
+    images = predict.normalise(torch.ones(1, 1, 2, 2), target)
     assert images.shape == (1, 3, 2, 2)
     for channel, (mean, std) in enumerate(zip(target.mean, target.std, strict=True)):
         assert float(images[0, channel, 0, 0]) == pytest.approx((1 - mean) / std, rel=1e-5)
 
 
+def test_detections_are_suppressed_within_a_class_only() -> None:
+    boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 9], [0, 0, 10, 10], [40, 0, 50, 10]], np.float32)
+    scores = np.array([[0.6, 0], [0.9, 0], [0, 0.5], [0.0005, 0]], np.float32)
+    found = predict.detections(boxes, scores, INPUT, Validation())
+    assert found.labels.tolist() == [0, 1]
+    np.testing.assert_allclose(found.scores, [0.9, 0.5])
+    np.testing.assert_allclose(found.boxes, [[0, 0, 10, 9], [0, 0, 10, 10]])
+    voted = predict.detections(boxes, scores, INPUT, Validation(vote=0.7))
+    np.testing.assert_allclose(voted.boxes, [[0, 0, 10, 9.4], [0, 0, 10, 10]], rtol=1e-6)
+    assert predict.detections(boxes, scores, INPUT, Validation(iou=0.95)).labels.tolist() == [0, 0, 1]
+    empty = predict.detections(np.zeros((0, 4), np.float32), np.zeros((0, 2), np.float32), INPUT, Validation())
+    assert len(empty.scores) == 0
+
+
+def test_detections_end_at_the_edge_of_the_picture_after_suppression() -> None:
+    boxes = np.array([[-6, -2, 20, 34], [50, 10, 70, 40], [-30, 0, 20, 32]], np.float32)
+    scores = np.array([[0.9], [0.8], [0.7]], np.float32)
+    found = predict.detections(boxes, scores, INPUT, Validation(iou=0.8))
+    # The third would be the first's duplicate if it were clipped before.
+    assert found.boxes.tolist() == [[0, 0, 20, 32], [50, 10, 64, 32], [0, 0, 20, 32]]
+
+
 def test_a_failed_write_leaves_the_old_checkpoint(tmp_path: Path) -> None:
     path = tmp_path / "state.pt"
-    train.write_atomically(path, {"epoch": 1})
+    state.write_atomically(path, {"epoch": 1})
     with pytest.raises(Exception, match="pickle"):
-        train.write_atomically(path, {"epoch": lambda: 2})
+        state.write_atomically(path, {"epoch": lambda: 2})
     assert torch.load(path, weights_only=True) == {"epoch": 1}
+
+
+def test_confusion_by_hand() -> None:
+    truth = [
+        predict.Truth(np.array([[0, 0, 10, 10], [20, 0, 30, 10], [40, 0, 50, 10]], np.float32), np.array([0, 1, 1]))
+    ]
+    boxes = np.array([[0, 0, 10, 9], [20, 0, 30, 10], [70, 0, 80, 10], [40, 0, 50, 10]], np.float32)
+    found = [predict.Detections(boxes, np.array([0.9, 0.8, 0.7, 0.2], np.float32), np.array([0, 0, 1, 1]))]
+    matrix = plots.confusion(found, truth, 2)
+    # Found rightly; taken for class 0; a miss, as 0.2 is below the score; a false alarm of class 1.
+    assert matrix.tolist() == [[1, 0, 0], [1, 0, 1], [0, 1, 0]]
+
+
+def test_the_lines_tell_the_pace_and_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(progress, "monotonic", lambda: now[0])
+    console = Console(file=io.StringIO(), width=200)
+    with progress.Progress(console, epochs=10, done=4, steps=2) as running:
+        for epoch in (5, 6):
+            for _ in range(2):
+                now[0] += 15
+                running.step_done()
+            running.epoch_done({"epoch": epoch, "loss": 1.5})
+    assert isinstance(console.file, io.StringIO)
+    first, second = console.file.getvalue().splitlines()
+    assert first == "epoch 5/10  loss 1.5  (30 s an epoch, 0:02:30 left)"
+    assert second == "epoch 6/10  loss 1.5  (30 s an epoch, 0:02:00 left)"

@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 
 from edge import errors
-from edge.training import augment, datasets, evaluate
-from edge.training.recipe import Augment, Recipe, load_recipe
+from edge.dataset import Sample
+from edge.dataset.audit import Audit, Pair
+from edge.dataset.leakage import write_audit
+from edge.training import datasets
+from edge.training.recipe import FolderData, Recipe, load_recipe
+from tests.support_dataset import write_folders
 
 CLASSES = ("dent", "stain")
 VOC: dict[str, Any] = {
@@ -40,60 +44,129 @@ def annotation(*objects: tuple[str, tuple[float, float, float, float]]) -> str:
     return f"<annotation>{body}</annotation>"
 
 
+def write(root: Path, cls: str, number: int, text: str | None = None) -> None:
+    """A 40 x 20 px picture like no other, and its annotation: one box over all of it."""
+    image = np.random.default_rng((CLASSES.index(cls), number)).integers(0, 256, (20, 40, 3), np.uint8)
+    cv2.imwrite(str(root / "images" / f"{cls}_{number}.png"), image)
+    text = annotation((cls, (1, 1, 40, 20))) if text is None else text
+    (root / "annotations" / f"{cls}_{number}.xml").write_text(text)
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A sound set of 40 x 20 px pictures, numbers 1, 2 and 4 of both classes."""
+    """A sound set of 40 x 20 px pictures, numbers 1 to 36 of both classes."""
     root = tmp_path / "steel"
     for sub in ("images", "annotations"):
         (root / sub).mkdir(parents=True)
     for cls in CLASSES:
-        for number in (1, 2, 4):
-            cv2.imwrite(str(root / "images" / f"{cls}_{number}.jpg"), np.full((20, 40, 3), 90, np.uint8))
-            (root / "annotations" / f"{cls}_{number}.xml").write_text(annotation((cls, (1, 1, 40, 20))))
+        for number in range(1, 37):
+            write(root, cls, number)
     monkeypatch.setenv(datasets.DATASETS_VARIABLE, str(tmp_path))
     return root
 
 
+def recipe_of(**split: Any) -> Recipe:
+    data = {"kind": "voc", "folder": "steel", "classes": CLASSES, **split}
+    return Recipe.model_validate({**VOC, "data": data})
+
+
+def numbers(samples: tuple[Sample, ...], cls: str) -> list[int]:
+    return [int(s.name.rpartition("_")[2]) for s in samples if s.name.startswith(cls)]
+
+
 def test_voc_boxes_become_0_based_and_scale_with_the_picture(folder: Path) -> None:
-    text = annotation(("stain", (1, 1, 40, 20)), ("dent", (11, 6, 20, 10)))
-    (folder / "annotations" / "dent_1.xml").write_text(text)
+    write(folder, "dent", 1, annotation(("stain", (1, 1, 40, 20)), ("dent", (11, 6, 20, 10))))
     split = datasets.load(Recipe.model_validate(VOC))
-    assert [s.name for s in split.train] == ["dent_1", "dent_2", "stain_1", "stain_2"]
-    assert [s.name for s in split.validation] == ["dent_4", "stain_4"]
-    first = split.train[0]
+    assert sorted(s.name for s in split.train) == ["dent_1", "dent_2", "stain_1", "stain_2"]
+    assert sorted(s.name for s in split.validation) == ["dent_4", "stain_4"]
+    first = next(s for s in split.train if s.name == "dent_1")
     assert first.image.shape == (32, 64)
     np.testing.assert_allclose(first.boxes, [[0, 0, 64, 32], [16, 8, 32, 16]], rtol=1e-6)
     assert first.labels.tolist() == [1, 0]
 
 
+@pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize(
-    ("text", "problem"),
+    ("split", "train", "validation"),
     [
-        (annotation(("rust", (1, 1, 5, 5))), "unknown class 'rust'"),
-        (annotation(("dent", (5, 1, 5, 9))), "empty box"),
-        (annotation(("dent", (9, 1, 5, 9))), "empty box"),
-        (annotation(("dent", (0, 1, 5, 9))), "outside the 40 x 20"),
-        (annotation(("dent", (1, 1, 41, 9))), "outside the 40 x 20"),
-        (annotation(("dent", (1, 1, 40, 21))), "outside the 40 x 20"),
-        ("<annotation><object><name>dent</name></object></annotation>", "not four numbers"),
-        ("<annotation>", "not XML"),
+        ({"train": [1, 4], "validation": [6, 7]}, [1, 2, 3, 4], [6, 7]),
+        ({"folds": 3, "fold": 1, "gap": 2}, [*range(15, 37)], [*range(1, 13)]),
+        ({"folds": 3, "fold": 2, "gap": 1}, [*range(1, 12), *range(26, 37)], [*range(13, 25)]),
+        ({"folds": 3, "fold": 3, "gap": 0}, [*range(1, 25)], [*range(25, 37)]),
+        ({"validation": 0.25, "gap": 1}, [*range(1, 27)], [*range(28, 37)]),
+        ({"validation": "none"}, [*range(1, 37)], []),
+        ({"validation": "none", "train": [3, 5]}, [3, 4, 5], []),
     ],
 )
-def test_bad_annotations_are_named_before_training(folder: Path, text: str, problem: str) -> None:
-    (folder / "annotations" / "dent_2.xml").write_text(text)
+def test_the_recipe_says_what_is_validated_on(split: dict[str, Any], train: list[int], validation: list[int]) -> None:
+    found = datasets.load(recipe_of(**split))
+    assert found.classes == CLASSES
+    for cls in CLASSES:
+        assert sorted(numbers(found.train, cls)) == train
+        assert sorted(numbers(found.validation, cls)) == validation
+
+
+def test_pictures_that_overlap_stay_in_one_part(folder: Path, tmp_path: Path) -> None:
+    pair = Pair("dent_1", "dent_30", "overlap", "none", (0, 0), 0.5, 0.99)
+    write_audit(Audit(72, 0, (pair,), ()), tmp_path / "audit.json")
+    found = datasets.load(recipe_of(folds=3, fold=1, gap=0, audit=str(tmp_path / "audit.json")))
+    parts = [{"dent_1", "dent_30"} & {s.name for s in part} for part in (found.train, found.validation)]
+    assert sorted(map(len, parts)) == [0, 2]
+    assert folder.is_dir()
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_shuffled_split_has_parts_of_the_same_sizes() -> None:
+    blocks, once, again, other = (
+        datasets.load(recipe_of(train=[1, 24], validation=[29, 36], shuffle=seed)) for seed in (None, 0, 0, 1)
+    )
+    for cls in CLASSES:
+        assert len(numbers(once.train, cls)) == len(numbers(blocks.train, cls)) == 24
+        assert len(numbers(once.validation, cls)) == len(numbers(blocks.validation, cls)) == 8
+        assert numbers(once.train, cls) == numbers(again.train, cls) != numbers(other.train, cls)
+        assert not set(numbers(once.train, cls)) & set(numbers(once.validation, cls))
+
+
+def test_bad_files_are_named_before_training(folder: Path) -> None:
+    write(folder, "dent", 2, annotation(("dent", (5, 1, 41, 9)), ("rust", (1, 1, 5, 5))))
     (folder / "annotations" / "stain_4.xml").unlink()
-    with pytest.raises(errors.DatasetError, match=problem) as caught:
+    (folder / "images" / "dent_7.png").write_bytes(b"no picture")
+    with pytest.raises(errors.DatasetError) as caught:
         datasets.load(Recipe.model_validate(VOC))
-    assert "annotations/dent_2.xml" in str(caught.value)
-    assert "annotations/stain_4.xml is missing" in str(caught.value)
-    assert "2 bad files" in str(caught.value)
+    for named in ("dent_2.xml", "rust", "stain_4", "dent_7.png"):
+        assert named in str(caught.value)
 
 
-def test_a_missing_or_broken_picture_is_named(folder: Path) -> None:
-    (folder / "images" / "dent_1.jpg").unlink()
-    (folder / "images" / "stain_1.jpg").write_bytes(b"no picture")
-    with pytest.raises(errors.DatasetError, match=r"images/dent_1\.jpg is missing; images/stain_1\.jpg is not"):
-        datasets.load(Recipe.model_validate(VOC))
+def test_a_part_without_boxes_of_a_class_is_refused_with_counts(folder: Path) -> None:
+    for number in (6, 7):
+        write(folder, "stain", number, annotation())
+    with pytest.raises(errors.DatasetError, match="validation has 4 pictures with boxes of dent 2, stain 0"):
+        datasets.load(recipe_of(train=[1, 4], validation=[6, 7]))
+    with pytest.raises(errors.DatasetError, match="training has 0 pictures with boxes of dent 0, stain 0"):
+        datasets.load(recipe_of(train=[100, 200], validation=[1, 2]))
+
+
+def test_pictures_without_boxes_cannot_train_a_detector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    for name in ("dent/a", "dent/b", "good/c"):
+        path = tmp_path / "tiles" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), rng.integers(0, 256, (20, 40), np.uint8))
+    monkeypatch.setenv(datasets.DATASETS_VARIABLE, str(tmp_path))
+    data = {"kind": "folders", "folder": "tiles", "classes": ["dent"], "validation": "none"}
+    with pytest.raises(errors.DatasetError, match="and not where"):
+        datasets.load(Recipe.model_validate({**VOC, "data": data}))
+
+
+def test_the_recipe_names_the_folders_of_good_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_folders(tmp_path / "tiles", {"dent/a": [("", (4, 2, 15, 9))], "sound/b": []})
+    (tmp_path / "tiles" / "sound" / "b.png").unlink()
+    monkeypatch.setenv(datasets.DATASETS_VARIABLE, str(tmp_path))
+    data = {"kind": "folders", "folder": "tiles", "classes": ["dent"], "validation": "none"}
+    with pytest.raises(errors.DatasetError, match="'sound'"):
+        datasets.load(Recipe.model_validate({**VOC, "data": data}))
+    loaded = datasets.load(Recipe.model_validate({**VOC, "data": {**data, "good": ["sound"]}}))
+    assert {sample.name: len(sample.boxes) for sample in loaded.train} == {"dent/a": 1, "sound/b": 0}
 
 
 def test_a_missing_folder_names_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,6 +189,17 @@ def test_demo_seeds_are_refused() -> None:
         ({"surprise": 1}, "surprise"),
         ({"input": {"width": 60, "height": 32}}, "input.width"),
         ({"data": {**VOC["data"], "validation": [2, 4]}}, "overlap"),
+        ({"data": {**VOC["data"], "validation": [4, 3]}}, "empty"),
+        ({"data": {**VOC["data"], "validation": 0.2}}, "in pairs"),
+        ({"data": {**VOC["data"], "validation": "some"}}, "data.voc.validation"),
+        ({"data": {k: v for k, v in VOC["data"].items() if k != "train"}}, "in pairs"),
+        ({"data": {**VOC["data"], "folds": 3, "fold": 1}}, "remove train and validation"),
+        ({"data": {"kind": "voc", "folder": "steel", "classes": CLASSES}}, "nothing says"),
+        ({"data": {"kind": "voc", "folder": "steel", "classes": CLASSES, "folds": 3, "fold": 4}}, "from 1 to folds"),
+        ({"data": {**VOC["data"], "audit": "audit.json"}}, "audit needs folds"),
+        ({"augment": {"scale": [1.2, 0.8]}}, "no range"),
+        ({"augment": {"turn": 0.5}}, "square input"),
+        ({"distill": {"teachers": []}}, "distill.teachers"),
         ({"data": {**SIM["data"], "validation_seed": 1_000_001, "surfaces": 2}}, "share surfaces"),
     ],
 )
@@ -128,83 +212,18 @@ def test_bad_recipes_are_refused(tmp_path: Path, change: dict[str, Any], problem
     assert str(path) in str(caught.value)
 
 
+def test_paths_in_a_recipe_start_at_its_folder(tmp_path: Path) -> None:
+    tomli_w = pytest.importorskip("tomli_w")
+    data = {"kind": "voc", "folder": "steel", "classes": CLASSES, "validation": 0.2, "audit": "LEAKAGE.json"}
+    path = tmp_path / "recipe.toml"
+    path.write_text(tomli_w.dumps({**VOC, "data": data, "distill": {"teachers": ["../a", "/b"]}}))
+    recipe = load_recipe(path)
+    assert isinstance(recipe.data, FolderData)
+    assert recipe.data.audit == str(tmp_path / "LEAKAGE.json")
+    assert recipe.distill is not None
+    assert recipe.distill.teachers == (str(tmp_path / "../a"), "/b")
+
+
 @pytest.mark.parametrize("name", ["neu-det", "sim-strip"])
 def test_the_shipped_recipes_load(name: str) -> None:
     assert load_recipe(Path(__file__).parents[2] / "models" / name / "recipe.toml").name == name
-
-
-def test_augmented_boxes_stay_inside_and_on_their_marks() -> None:
-    image = np.full((64, 96), 60, np.uint8)
-    image[20:40, 30:70] = 220
-    sample = datasets.Sample("a", image, np.array([[30, 20, 70, 40]], np.float32), np.array([0]))
-    config = Augment(gain=(1, 1), offset=0, gamma=(1, 1), noise=0)
-    rng = np.random.default_rng(1)
-    for _ in range(60):
-        out = augment.augmented(0, [sample], config, rng, mosaic=True)
-        assert out.image.shape == image.shape
-        marked = np.zeros(image.shape, bool)
-        for x1, y1, x2, y2 in out.boxes:
-            assert 0 <= x1 < x2 <= 96
-            assert 0 <= y1 < y2 <= 64
-            inner = out.image[int(y1) + 2 : max(int(y2) - 2, 0), int(x1) + 2 : max(int(x2) - 2, 0)]
-            assert inner.size == 0 or inner.mean() > 200
-            marked[int(y1) : int(y2) + 1, int(x1) : int(x2) + 1] = True
-        assert len(out.boxes) == 0 or out.image[~marked].mean() < 140
-
-
-def test_clipping_keeps_boxes_by_visible_share() -> None:
-    boxes = np.array([[-80, 0, 20, 10], [-79, 0, 21, 10], [0, 0, 3.9, 50], [-5, -5, 500, 500]], np.float32)
-    clipped, labels = augment.clip(boxes, np.arange(4), (200, 100))
-    assert labels.tolist() == [0, 1]
-    np.testing.assert_allclose(clipped[0], [0, 0, 20, 10])
-
-
-def one_class(scores: list[float], hits: list[bool], positives: int) -> float:
-    return evaluate.average_precision(np.array(scores, np.float32), np.array(hits, bool), positives)
-
-
-def test_average_precision_by_hand() -> None:
-    assert one_class([], [], 3) == 0.0
-    assert one_class([0.9, 0.8], [True, True], 2) == 1.0
-    # Recall points 0 .. 0.50 have precision 1, those above none.
-    assert one_class([0.9], [True], 2) == pytest.approx(51 / 101)
-    # A miss between two hits: precision 1 up to recall 0.5, then 2/3 up to 1.
-    assert one_class([0.9, 0.8, 0.7], [True, False, True], 2) == pytest.approx((51 + 50 * 2 / 3) / 101)
-    # Order goes by score, whatever the order given.
-    assert one_class([0.7, 0.9, 0.8], [True, True, False], 2) == pytest.approx((51 + 50 * 2 / 3) / 101)
-    with pytest.raises(ValueError, match="without truth"):
-        one_class([0.5], [False], 0)
-
-
-def test_matching_takes_the_best_free_box_once_and_counts_the_threshold_in() -> None:
-    truth = np.array([[0, 0, 10, 10]], np.float32)
-    found = np.array([[0, 0, 10, 5], [0, 0, 10, 10]], np.float32)
-    assert evaluate.match(found, truth, 0.5).tolist() == [True, False]
-    assert evaluate.match(found, truth, 0.51).tolist() == [False, True]
-    assert evaluate.match(found, np.zeros((0, 4), np.float32), 0.5).tolist() == [False, False]
-    assert evaluate.match(np.zeros((0, 4), np.float32), truth, 0.5).tolist() == []
-
-
-def test_map_averages_classes_with_truth_and_thresholds() -> None:
-    truth = [evaluate.Truth(np.array([[0, 0, 10, 10], [50, 50, 60, 60]], np.float32), np.array([0, 1]))]
-    found = [
-        evaluate.Detections(
-            np.array([[0, 0, 10, 8], [50, 50, 60, 60]], np.float32), np.array([0.9, 0.8], np.float32), np.array([0, 2])
-        )
-    ]
-    quality = evaluate.evaluate(found, truth, ("a", "b", "c"))
-    assert quality.ap50 == {"a": 1.0, "b": 0.0}
-    assert quality.map50 == 0.5
-    assert quality.map == pytest.approx(0.5 * 7 / 10)  # IoU 0.8 counts at 0.5, 0.55, ..., 0.8
-    with pytest.raises(ValueError, match="no truth"):
-        evaluate.evaluate([], [], ("a",))
-
-
-def test_detections_are_suppressed_within_a_class_only() -> None:
-    boxes = np.array([[0, 0, 10, 10], [0, 0, 10, 9], [0, 0, 10, 10], [40, 0, 50, 10]], np.float32)
-    scores = np.array([[0.6, 0], [0.9, 0], [0, 0.5], [0.005, 0]], np.float32)
-    found = evaluate.detect(boxes, scores)
-    assert found.labels.tolist() == [0, 1]
-    np.testing.assert_allclose(found.scores, [0.9, 0.5])
-    empty = evaluate.detect(np.zeros((0, 4), np.float32), np.zeros((0, 2), np.float32))
-    assert len(empty.scores) == 0
