@@ -6,6 +6,7 @@ import statistics
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import zmq
@@ -14,7 +15,8 @@ from rich.live import Live
 from rich.table import Table
 
 from edge.clock import NS_PER_MS
-from edge.commands.processes import MODELS, Line, ProcessFailed
+from edge.commands.demo_show import show
+from edge.commands.processes import Line, ProcessFailed
 from edge.config import ActuatorConfig, LimitsConfig, LineConfig, PlcTimingConfig
 from edge.core import budget
 from edge.errors import WireError
@@ -46,18 +48,28 @@ class Watch:
             self.gateway = message
 
 
-def demo(parts: int, rate: float, seed: int, console: Console, metrics_port: int = 0) -> dict[str, Any]:
+def demo(
+    parts: int | None,
+    rate: float,
+    seed: int,
+    console: Console,
+    metrics_port: int = 0,
+    surface: str = "steel",
+    images: Path | None = None,
+    package: Path | None = None,
+) -> dict[str, Any]:
     """Run the line and return the summary.
 
     Args:
-        parts: plates to inspect.
         rate: plates a minute.
         seed: of the plates; below those that training uses.
         console: where the live table is drawn.
         metrics_port: of the monitor; 0 takes a free one.
+        parts, surface, images, package: what is shown, and to which model, as for ``demo_show.show``.
 
     Raises:
         BudgetError: the demo's gate cannot hold that rate.
+        ConfigError, DatasetError: what is to be shown cannot be.
         EdgeError: a process of the line failed; its log says why.
     """
     speed = rate / 60 * PITCH_MM
@@ -65,14 +77,18 @@ def demo(parts: int, rate: float, seed: int, console: Console, metrics_port: int
     budget.held(
         budget.compute(belt, ActuatorConfig(), PlcTimingConfig(), LimitsConfig().ceiling_ms), f"{rate:g} a minute"
     )
-    package = MODELS / "sim-strip"
-    score = load_package(package).manifest.score.recommended
+    shown = show(surface, images, package, parts, seed)
+    score = load_package(shown.package).manifest.score.recommended
     recipe = f'name = "demo"\nrules = [{{ name = "any defect", min_score = {score} }}]'
     limits = f"speed_min_mm_s = {speed}\nspeed_max_mm_s = {speed}"
     watch = Watch()
-    with Line(package, recipe, limits) as line, zmq.Context[zmq.Socket[bytes]]() as context:
+    with (
+        Line(shown.package.resolve(), recipe, limits, shown.frame) as line,
+        zmq.Context[zmq.Socket[bytes]]() as context,
+    ):
         line.start_plant(
-            *("--parts", str(parts), "--speed", str(speed), "--v-max", str(speed), "--seed", str(seed)),
+            *("--parts", str(shown.plates), "--speed", str(speed), "--v-max", str(speed)),
+            *shown.options(line.folder, seed),
         )
         line.start_gateway()
         station, gateway = str(line.folder / "station.toml"), str(line.folder / "gateway.toml")
@@ -81,7 +97,7 @@ def demo(parts: int, rate: float, seed: int, console: Console, metrics_port: int
         subscriber.connect(line.endpoint("gateway-telemetry"))
         line.start_station()
         try:
-            _follow(line, subscriber, watch, parts, console)
+            _follow(line, subscriber, watch, shown.plates, console)
             line.stop("station")
             _drain(subscriber, watch, time.monotonic_ns() + 200 * NS_PER_MS)
             line.stop("gateway")
@@ -162,6 +178,10 @@ def summarise(
         "detection_rate": _share(referee["defective_rejected_by_rule"], referee["defective"]),
         "false_reject_rate": _share(referee["good_rejected_by_rule"], referee["good"]),
         "defective": referee["defective"],
+        "good": referee["good"],
+        "escapes": referee["defective_in_good_bin"],
+        "overkill": referee["good_rejected_by_rule"],
+        "by_class": by_class(plates),
         "good_bin": referee["good_bin"],
         "reject_bin": referee["reject_bin"],
         "wrong_part": referee["wrong_part"],
@@ -179,8 +199,20 @@ def summarise(
     }
 
 
-def _share(part: float, whole: float) -> float:
-    return round(part / whole, 4) if whole else 0.0
+def _share(part: float, whole: float) -> float | None:
+    """Return a share, None where there is nothing that it could be a share of."""
+    return round(part / whole, 4) if whole else None
+
+
+def by_class(plates: list[dict[str, Any]]) -> dict[str, dict[str, int]]:
+    """Return how many plates showed a defect of each class, and how many of these escaped into the good bin."""
+    found: dict[str, dict[str, int]] = {}
+    for plate in plates:
+        for name in plate["classes"]:
+            count = found.setdefault(name, {"plates": 0, "escapes": 0})
+            count["plates"] += 1
+            count["escapes"] += plate["bin"] == "good"
+    return dict(sorted(found.items()))
 
 
 def discrepancies(
@@ -222,11 +254,12 @@ def report(summary: dict[str, Any], console: Console) -> None:
     table.add_column()
     latency = summary["latency_ms"]
     rows = {
-        "parts": f"{summary['parts']}, of which {summary['defective']} defective",
+        "parts": _truth(summary),
         "outcomes": f"{summary['pass']} pass, {summary['reject']} reject, {summary['no_decision']} without decision",
         "bins": f"{summary['good_bin']} good, {summary['reject_bin']} rejected",
-        "detection rate": f"{summary['detection_rate']:.1%} of the defective plates rejected by a rule",
-        "false rejects": f"{summary['false_reject_rate']:.1%} of the good plates",
+        "detection rate": _rate(summary["detection_rate"], "of the defective plates rejected by a rule"),
+        "escapes": _escapes(summary),
+        "overkill": _rate(summary["false_reject_rate"], "of the good plates rejected by a rule"),
         "T0 to T4": f"p50 {latency['p50']:.1f} ms, p99 {latency['p99']:.1f} ms, max {latency['max']:.1f} ms",
         "deadline": f"{summary['deadline_ms']:g} ms, {summary['missed']} missed",
         "wrong part": f"{summary['wrong_part']}",
@@ -237,3 +270,21 @@ def report(summary: dict[str, Any], console: Console) -> None:
     for name, text in rows.items():
         table.add_row(name, text)
     console.print(table)
+
+
+def _truth(summary: dict[str, Any]) -> str:
+    unknown = summary["parts"] - summary["defective"] - summary["good"]
+    nobody = f", {unknown} of which nobody knows" if unknown else ""
+    return f"{summary['parts']}: {summary['defective']} defective, {summary['good']} good{nobody}"
+
+
+def _rate(rate: float | None, of: str) -> str:
+    return f"{rate:.1%} {of}" if rate is not None else "not measurable: no such plate was shown"
+
+
+def _escapes(summary: dict[str, Any]) -> str:
+    if not summary["defective"]:
+        return "not measurable: no such plate was shown"
+    classes = summary["by_class"].items()
+    missed = ", ".join(f"{name} {n['escapes']} of {n['plates']}" for name, n in classes if n["escapes"])
+    return f"{summary['escapes']} of {summary['defective']}{f' ({missed})' if missed else ''}"

@@ -119,10 +119,11 @@ def plant(
     camera: Annotated[str, typer.Option(help="Camera endpoint to bind.")] = PlantSettings.camera,
     telemetry: Annotated[str, typer.Option(help="The station's telemetry.")] = PlantSettings.telemetry,
     scene: Annotated[SceneKind, typer.Option(help="Rendered steel, or tiny frames with marks.")] = SceneKind.STEEL,
-    width: Annotated[int, typer.Option(min=1, help="Of a rendered frame, px.")] = 640,
-    height: Annotated[int, typer.Option(min=1, help="Of a rendered frame, px.")] = 512,
+    width: Annotated[int, typer.Option(min=1, help="Of a frame, px; --images have their own.")] = 640,
+    height: Annotated[int, typer.Option(min=1, help="Of a frame, px; --images have their own.")] = 512,
     color: Annotated[Color, typer.Option(help="Pixel format.")] = Color.MONO8,
     images: Annotated[Path | None, typer.Option(help="Show this folder's pictures instead.")] = None,
+    pictures: Annotated[Path | None, typer.Option(help="Show those of this list, with what is on them.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=TRAINING_SEEDS_FROM - 1, help="Of the rendered plates.")] = 7,
     defect_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of defective plates.")] = 0.3,
     run_seed: Annotated[int | None, typer.Option(help="Of tags and jitter; random by default.")] = None,
@@ -152,6 +153,8 @@ def plant(
     """Run belt, eye, camera, PLC and gate in real time, and judge where the plates went."""
     if speed > v_max:
         raise typer.BadParameter(f"a speed of {speed:g} mm/s exceeds --v-max {v_max:g}")
+    if images and pictures:
+        raise typer.BadParameter("--images shows a folder and --pictures a list: give one of them")
     line = Line(
         speed_mm_s=speed,
         pitch_mm=pitch,
@@ -198,6 +201,7 @@ def plant(
         size=(width, height),
         color=color.value,
         images=images,
+        pictures=pictures,
         surface_seed=seed,
         defect_rate=defect_rate,
         trigger=trigger,

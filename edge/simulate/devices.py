@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import threading
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
 import cv2
@@ -24,7 +23,6 @@ Image = NDArray[np.uint8]
 MONO8, BGR8 = "mono8", "bgr8"
 SEND_HWM = 8
 RENDERED_AHEAD = 16
-IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
 
 
 @dataclass(frozen=True)
@@ -83,45 +81,6 @@ class SurfaceScene:
         image = plate.image if self.color == MONO8 else cv2.cvtColor(plate.image, cv2.COLOR_GRAY2BGR)
         classes = tuple(sorted({defect.cls for defect in plate.defects}))
         return Shot(np.ascontiguousarray(image, np.uint8), bool(plate.defects), classes)
-
-
-class FolderScene:
-    """The user's pictures in order of their names, over and over; the truth is unknown.
-
-    Raises:
-        ConfigError: a folder without images, a file that is none, or one of another size.
-    """
-
-    def __init__(self, folder: Path, color: str) -> None:
-        self.color = color
-        self._files = sorted(p for p in folder.glob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-        if not self._files:
-            raise errors.ConfigError(f"The folder {folder} holds no image.", "name a folder with .png or .jpg files")
-        first = self._read(self._files[0])
-        self.size = (first.shape[1], first.shape[0])
-        for file in self._files[1:]:
-            self._check(file, self._read(file))
-
-    def shot(self, index: int) -> Shot:
-        """Decode the picture that plate ``index`` shows."""
-        file = self._files[index % len(self._files)]
-        image = self._read(file)
-        self._check(file, image)
-        return Shot(image, None, ())
-
-    def _read(self, file: Path) -> Image:
-        image = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE if self.color == MONO8 else cv2.IMREAD_COLOR)
-        if image is None:
-            raise errors.ConfigError(f"The image {file} cannot be decoded.", "remove or replace the file")
-        return np.ascontiguousarray(image, np.uint8)
-
-    def _check(self, file: Path, image: Image) -> None:
-        size = (image.shape[1], image.shape[0])
-        if size != self.size:
-            raise errors.ConfigError(
-                f"The image {file} is {size[0]} x {size[1]} px, the first one {self.size[0]} x {self.size[1]}.",
-                "bring all images of the folder to one size",
-            )
 
 
 class Renderer:

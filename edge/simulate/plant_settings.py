@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge.simulate.devices import MONO8, Faults, FolderScene, Scene, SurfaceScene
+from edge.simulate.devices import MONO8, Faults, Scene, SurfaceScene
 from edge.simulate.marks import MarksScene
+from edge.simulate.pictures import FolderScene, ListedScene
 from edge.simulate.plc_io import PlcSettings
 from edge.simulate.rights import JudgeSettings
 from edge.simulate.surface import Surface
@@ -21,9 +22,10 @@ class PlantSettings:
         line: geometry and timing; ``line.parts`` plates end the run.
         plc: the PLC's settings; geometry is taken from ``line``.
         camera_start: the camera's counter at the first frame, 32 bit.
-        size: (width, height) of rendered frames, px.
+        size: (width, height) of frames, px; not of ``images``, which have their own.
         color: ``mono8`` or ``bgr8``.
         images: a folder of pictures to show instead of rendered steel.
+        pictures: a list of pictures to show instead, with what is on them (``edge.simulate.pictures``).
         surface_seed, defect_rate: of the rendered steel.
         trigger, camera: endpoints to bind.
         telemetry: the station's endpoint to listen to.
@@ -41,6 +43,7 @@ class PlantSettings:
     size: tuple[int, int] = (640, 512)
     color: str = MONO8
     images: Path | None = None
+    pictures: Path | None = None
     surface_seed: int = 7
     defect_rate: float = 0.3
     trigger: str = "tcp://127.0.0.1:5571"
@@ -57,6 +60,8 @@ class PlantSettings:
         """Build where images come from."""
         if self.images is not None:
             return FolderScene(self.images, self.color)
+        if self.pictures is not None:
+            return ListedScene(self.pictures, self.size, self.color)
         width, height = self.size
         if self.marks:
             return MarksScene(self.size, self.surface_seed, self.defect_rate)

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import io
 from typing import Any
 
 import pytest
+from rich.console import Console
 
-from edge.commands.demo import Watch, discrepancies, latencies, summarise
+from edge.commands.demo import Watch, discrepancies, latencies, report, summarise
 from edge.wire.messages import GatewayStatus, StationStatus
 
 PARTS = (1, 2, 3)
@@ -13,7 +15,11 @@ OUTCOMES: list[dict[str, Any]] = [
     {"part": 2, "outcome": "PASS", "cause": "clean", "disposition": "ACCEPTED"},
     {"part": 3, "outcome": "REJECT", "cause": "rule", "disposition": "ACCEPTED"},
 ]
-PLATES: list[dict[str, Any]] = [{"number": n} for n in PARTS]
+PLATES: list[dict[str, Any]] = [
+    {"number": 1, "classes": (), "bin": "good"},
+    {"number": 2, "classes": (), "bin": "good"},
+    {"number": 3, "classes": ("crazing", "patches"), "bin": "reject"},
+]
 REFEREE: dict[str, Any] = {
     "parts": 3,
     "good_bin": 2,
@@ -24,6 +30,7 @@ REFEREE: dict[str, Any] = {
     "defective": 1,
     "good": 2,
     "defective_rejected_by_rule": 1,
+    "defective_in_good_bin": 0,
     "good_rejected_by_rule": 0,
 }
 STATION: dict[str, Any] = {
@@ -96,6 +103,30 @@ def test_a_late_pass_is_missed_and_reconciles() -> None:
     referee = {**REFEREE, "good_bin": 1, "reject_bin": 2}
     summary = summarise(watch(gateway=gateway), referee, PLATES, late)
     assert (summary["problems"], summary["missed"]) == ([], 1)
+
+
+def test_escapes_are_counted_by_class() -> None:
+    plates = [*PLATES, {"number": 4, "classes": ("patches",), "bin": "good"}]
+    summary = summarise(watch(), {**REFEREE, "defective": 2, "defective_in_good_bin": 1}, plates, OUTCOMES)
+    assert summary["by_class"] == {"crazing": {"plates": 1, "escapes": 0}, "patches": {"plates": 2, "escapes": 1}}
+    assert "1 of 2 (patches 1 of 2)" in told(summary)
+
+
+def test_a_rate_of_nothing_is_not_measurable_and_never_0() -> None:
+    none_good = summarise(watch(), {**REFEREE, "good": 0, "good_rejected_by_rule": 0}, PLATES, OUTCOMES)
+    assert (none_good["false_reject_rate"], none_good["detection_rate"]) == (None, 1.0)
+    text = told(none_good)
+    assert "overkill not measurable: no such plate was shown" in text
+    assert "3: 1 defective, 0 good, 2 of which nobody knows" in text
+    referee = {**REFEREE, "defective": 0, "defective_rejected_by_rule": 0}
+    assert summarise(watch(), referee, PLATES, OUTCOMES)["detection_rate"] is None
+
+
+def told(summary: dict[str, Any]) -> str:
+    """Return what a person reads."""
+    console = Console(file=io.StringIO(), width=200, record=True)
+    report(summary, console)
+    return " ".join(console.export_text().replace("│", " ").split())
 
 
 def test_processes_that_never_spoke_do_not_reconcile() -> None:

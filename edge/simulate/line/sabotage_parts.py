@@ -14,7 +14,7 @@ from edge.core.session import Decision, Geometry, Permit, Session
 from edge.gateway.link import PlcLink
 from edge.gateway.server import Gateway
 from edge.station.loop import Station
-from edge.station.recipes import Recipe, Recipes
+from edge.station.pairs import Pair, Pairs
 from edge.wire.publisher import Publisher
 
 
@@ -186,11 +186,15 @@ class RewritingLedger(PartLedger):
         return gone
 
 
-class NewestRecipes(Recipes):
-    """The present recipe holds for every part."""
+class Newest(dict[int, Pair]):
+    """By part number, the pair in force, whatever was when the part was triggered."""
 
-    def at(self, _t0_ns: int) -> Recipe:
-        return self._newest_first[0]
+    def __init__(self, pairs: Pairs) -> None:
+        super().__init__()
+        self._pairs = pairs
+
+    def __getitem__(self, _number: int) -> Pair:
+        return self._pairs.current
 
 
 class UnfencedStation(Station):
@@ -198,8 +202,7 @@ class UnfencedStation(Station):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        first = self._recipes.at(0)
-        self._recipes = NewestRecipes(first.name, first.rules, self._recipes._life_ns)
+        self._judged_by = Newest(self._pairs)
 
 
 class UnwatchedGateway(Gateway):

@@ -5,15 +5,15 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from edge.capture.events import EpochChanged, FrameArrived, FrameLost, FramesMissed, TriggersLost
-from edge.config import RecipeConfig
 from edge.core import budget
 from edge.core.counter import delta
-from edge.core.part import FrameInfo, Part, Trigger
+from edge.core.part import FrameInfo, Identity, Part, Trigger
 from edge.core.pool import FramePool, Purpose
-from edge.core.rules import Rule
+from edge.core.rules import rules_of
 from edge.simulate.line.books import Books
 from edge.simulate.line.components import Components
 from edge.simulate.line.floor import HELLO_NS, Floor, FrameMessage, TriggerMessage
@@ -73,6 +73,11 @@ class Reports:
         """Note the recipe by which parts are judged from now on."""
         if self._trace is not None:
             self._trace.note(None, f"station: recipe {name}")
+
+    def model_changed(self, identity: Identity) -> None:
+        """Note the model by which parts are judged from now on."""
+        if self._trace is not None:
+            self._trace.note(None, f"station: model {identity.model}")
 
     def note(self, kind: str, text: str, now: int, **data: object) -> None:  # noqa: ARG002
         """Note what happened to the station."""
@@ -181,7 +186,7 @@ class StationProcess(Process):
             self.publisher,
             reports,
             alive,
-            _rules,
+            partial(rules_of, width=config.camera.width, height=config.camera.height),
             _never,
             self._sim.clock,
         )
@@ -238,7 +243,7 @@ class StationProcess(Process):
         """Command the one of the two recipes that is not in force."""
         if self.works:
             self._in_force(1 - self._recipe, self._sim.now - TURN_NS)
-            self.station.change_recipe(self._setup.recipes[self._recipe], self._sim.now)
+            self.station.changes.recipe(self._setup.recipes[self._recipe], self._sim.now)
             self.poke()
 
     def _in_force(self, recipe: int, doubtful_ns: int) -> None:
@@ -314,10 +319,6 @@ class StationProcess(Process):
 
     def _camera_heard_ns(self) -> int:
         return self._sim.now - self._sim.now % HELLO_NS
-
-
-def _rules(recipe: RecipeConfig) -> tuple[Rule, ...]:
-    return tuple(Rule(r.name, r.classes, r.min_score, r.min_area_px, r.min_longer_side_px) for r in recipe.rules)
 
 
 def _never(until_ns: int) -> None:
