@@ -16,11 +16,15 @@ from edge.model.prepare import FP32_PAIRS, PrepareSpec, prepare
 
 CLASSES = ("scratch", "pit", "stain")
 LICENCES = Licences(weights="Apache-2.0", training_code="Apache-2.0", pretraining="none", data="synthetic")
-BF16 = Qualified(engine="openvino", precision="bf16", score_abs=0.1, box_px=2.0)
+BF16 = Qualified(engine="openvino", precision="bf16", score_abs=0.1, box_px=2.0, heads_rel=0.1)
 STRIDES = (8, 16, 32)
+IMAGENET_MEAN = (0.485, 0.456, 0.406)  # of ImageNet's training images in RGB, 0..1, as torchvision documents
+IMAGENET_STD = (0.229, 0.224, 0.225)
 SPEC = """name = "line"
 version = "2"
 classes = ["scratch"]
+mean = [0.485, 0.456, 0.406]
+std = [0.229, 0.224, 0.225]
 [input]
 width = 64
 height = 64
@@ -172,6 +176,9 @@ def tiny_spec(
             "score": Score(recommended=0.5, candidate_floor=0.05),
             "qualified": tuple(qualified),
             "licences": LICENCES,
+            "network_color": "rgb8",
+            "mean": IMAGENET_MEAN,
+            "std": IMAGENET_STD,
         }
     )
 
