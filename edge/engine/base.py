@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import EngineError, ModelError
-
-CANDIDATE_WIDTH = 6  # x1, y1, x2, y2 in px of the network's input, score 0..1, class index
+from edge.model.package import CANDIDATE_WIDTH, CANDIDATES_NAME, HEADS_NAME, Heads, Manifest
 
 
 class Engine(ABC):
@@ -40,6 +39,19 @@ class Engine(ABC):
         Raises:
             EngineError: another shape, type or layout, a closed engine, or the library failed.
         """
+        self._check(image)
+        return self._run(image)
+
+    def heads(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Run one image and return the network's raw heads, (N, columns) float32, a copy: for the golden gate alone.
+
+        Raises:
+            EngineError: as ``run``, or this engine runs no network.
+        """
+        self._check(image)
+        return self._heads(image)
+
+    def _check(self, image: NDArray[np.uint8]) -> None:
         if self._closed:
             raise EngineError(f"Engine {self.name} is closed.", "build a new one with edge.engine.select.build.")
         if image.shape != self.input.shape or image.dtype != np.uint8 or not image.flags.c_contiguous:
@@ -48,7 +60,6 @@ class Engine(ABC):
                 f"Engine {self.name} got a {layout} {image.dtype} image of shape {image.shape}.",
                 f"give it a C-contiguous uint8 image of shape {self.input.shape}, as edge.engine.stage does.",
             )
-        return self._run(image)
 
     def close(self) -> None:
         """Free what the library holds.  A second call does nothing."""
@@ -59,6 +70,10 @@ class Engine(ABC):
     @abstractmethod
     def _run(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         """``run`` for an image that was checked."""
+
+    def _heads(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:  # noqa: ARG002 (no network, no use for it)
+        """``heads`` for an image that was checked."""
+        raise EngineError(f"Engine {self.name} runs no network.", "name a qualified engine, or 'auto'.")
 
     @abstractmethod
     def _close(self) -> None:
@@ -73,8 +88,21 @@ class Engine(ABC):
         self.close()
 
 
+def outputs(manifest: Manifest, float_type: str) -> tuple[tuple[object, ...], ...]:
+    """Return what the manifest promises of the graph's outputs, as (name, type, dimensions...) each."""
+    return (
+        (CANDIDATES_NAME, float_type, manifest.output.candidates, CANDIDATE_WIDTH),
+        (HEADS_NAME, float_type, *manifest.heads.port_shape),
+    )
+
+
+def rows_first(form: Heads, raw: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a copy of the graph's raw heads, ``form.port_shape``, as (N, columns)."""
+    return np.array(raw[0] if form.layout == "rows" else raw[0].T, np.float32, order="C")
+
+
 def check_port(package: str, what: str, found: tuple[object, ...], expected: tuple[object, ...]) -> None:
-    """Check one end of a graph, as (type, dimensions...), against what the manifest promises.
+    """Check one end of a graph against what the manifest promises: one port as (type, dimensions...), or several.
 
     Raises:
         ModelError: they differ.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.core.nms import nms
+from edge.core.nms import nms, vote
 from edge.core.outcome import Outcome
 from edge.core.part import Finding, Verdict
 from edge.core.rules import Rule, decide, lowest_score
@@ -17,6 +18,19 @@ from edge.errors import ConfigError, EngineError
 from edge.model.package import Color, Manifest, ModelPackage
 
 NON_FINITE = Verdict(Outcome.NO_DECISION, "non_finite")
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What the network sees on one frame.
+
+    Attributes:
+        findings: above the floor asked for, after suppression, by falling score, in px of the frame.
+        list_end: score of the last of the K candidates; below it, findings may be missing.
+    """
+
+    findings: tuple[Finding, ...]
+    list_end: float
 
 
 class Inspector:
@@ -54,24 +68,38 @@ class Inspector:
         Raises:
             EngineError: the frame is not as agreed, the engine failed, or it returned a class that does not exist.
         """
+        floor = lowest_score(rules)
+        seen = self.observe(frame, floor)
+        return NON_FINITE if seen is None else decide(seen.findings, rules, seen.list_end >= floor)
+
+    def observe(self, frame: NDArray[np.uint8], floor: float) -> Observation | None:
+        """Return what the network sees with a score of at least ``floor``, or None where it computes nonsense.
+
+        Raises:
+            EngineError: as ``inspect``.
+        """
         candidates = self._engine.run(self._stager.stage(frame))
         if not np.isfinite(candidates).all():
-            return NON_FINITE
-        survivors = candidates[candidates[:, 4] >= lowest_score(rules)]
-        saturated = len(survivors) == len(candidates)
-        return decide(self._findings(survivors), rules, saturated)
+            return None
+        return Observation(self._findings(candidates, floor), float(candidates[:, 4].min()))
 
-    def _findings(self, survivors: NDArray[np.float32]) -> tuple[Finding, ...]:
+    def _findings(self, candidates: NDArray[np.float32], floor: float) -> tuple[Finding, ...]:
+        boxes, scores = candidates[:, :4], candidates[:, 4]
+        survivors = np.flatnonzero(scores >= floor)
         if not len(survivors):
             return ()
-        boxes, scores, classes = survivors[:, :4], survivors[:, 4], survivors[:, 5].astype(np.intp)
-        if classes.min() < 0 or classes.max() >= len(self._classes):
+        classes = candidates[:, 5].astype(np.intp)
+        named = classes[survivors]
+        if named.min() < 0 or named.max() >= len(self._classes):
             raise EngineError(
-                f"Engine {self._engine.name} returned a class outside 0..{len(self._classes) - 1}: {classes.tolist()}.",
+                f"Engine {self._engine.name} returned a class outside 0..{len(self._classes) - 1}: {named.tolist()}.",
                 "run edge model verify on the package.",
             )
-        kept = nms(boxes, scores, classes, self._nms.iou, self._nms.class_aware)
-        placed = self._stager.to_frame(boxes[kept]).tolist()
+        kept = survivors[nms(boxes[survivors], scores[survivors], named, self._nms.iou, self._nms.class_aware)]
+        found = boxes[kept]
+        if self._nms.vote is not None:  # of all candidates, so that a box does not depend on the floor
+            found = vote(boxes, scores, classes, kept, self._nms.vote, self._nms.class_aware)
+        placed = self._stager.to_frame(found).tolist()
         return tuple(
             Finding(self._classes[cls], score, (box[0], box[1], box[2], box[3]))
             for cls, score, box in zip(classes[kept].tolist(), scores[kept].tolist(), placed, strict=True)

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.engine.base import CANDIDATE_WIDTH, Engine
+from edge.engine.base import Engine
+from edge.model.package import CANDIDATE_WIDTH
 
 Script = Callable[[int], NDArray[np.float32]]
 

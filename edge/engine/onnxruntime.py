@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU, in FP32: the reference that golden outputs are made with."""
+"""ONNX Runtime on the CPU, in the graph's own precision: in FP32 the reference that golden outputs are made with."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.engine.base import CANDIDATE_WIDTH, Engine, check_port
+from edge.engine.anonymous import anonymous_file
+from edge.engine.base import Engine, check_port, outputs, rows_first
 from edge.errors import EngineError, MissingExtra, ModelError
-from edge.model.package import MODEL_FILE, ModelPackage
+from edge.model.package import CANDIDATE_WIDTH, CANDIDATES_NAME, HEADS_NAME, MODEL_FILE, ModelPackage
 
 PROVIDER = "CPUExecutionProvider"
 
@@ -21,7 +22,7 @@ class OnnxRuntimeEngine(Engine):
         package: what to run.
         threads: of the library; 0 leaves it to the library (one a physical core).
 
-    The image is bound by address for each run (7 us) and the output once, so nothing is copied or allocated here.
+    The image is bound by address for each run (7 us) and the candidates once, so nothing is copied or allocated here.
     Runs release the GIL.
 
     Raises:
@@ -31,22 +32,23 @@ class OnnxRuntimeEngine(Engine):
     """
 
     name = "onnxruntime"
-    precision = "fp32"
 
     def __init__(self, package: ModelPackage, threads: int = 0) -> None:
         manifest = package.manifest
         super().__init__(manifest.input.shape)
+        self.precision = manifest.precision
         session = _session(package, threads)
-        port, out = session.get_inputs()[0], session.get_outputs()[0]
-        shape = (manifest.output.candidates, CANDIDATE_WIDTH)
+        port = session.get_inputs()[0]
+        found = tuple((out.name, out.type, *out.shape) for out in session.get_outputs())
         self._input_shape = (1, *manifest.input.shape)
         check_port(package.identity, "input", (port.type, *port.shape), ("tensor(uint8)", *self._input_shape))
-        check_port(package.identity, "output", (out.type, *out.shape), ("tensor(float)", *shape))
-        self._output: NDArray[np.float32] = np.zeros(shape, np.float32)
+        check_port(package.identity, "output", found, outputs(manifest, "tensor(float)"))
+        self._output: NDArray[np.float32] = np.zeros((manifest.output.candidates, CANDIDATE_WIDTH), np.float32)
+        self._heads_form = manifest.heads
         self._input_name = port.name
         self._session: Any = session
         self._binding: Any = session.io_binding()
-        self._binding.bind_output(out.name, "cpu", 0, np.float32, shape, self._output.ctypes.data)
+        self._binding.bind_output(CANDIDATES_NAME, "cpu", 0, np.float32, self._output.shape, self._output.ctypes.data)
         self.run(self.input)  # the first run allocates; no part shall wait for it
 
     def _run(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -56,6 +58,13 @@ class OnnxRuntimeEngine(Engine):
         except Exception as error:  # the library's own classes derive from Exception alone
             raise EngineError(f"ONNX Runtime failed: {error}.", "run edge model verify on the package.") from error
         return self._output
+
+    def _heads(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        try:
+            (raw,) = self._session.run([HEADS_NAME], {self._input_name: image[None]})
+        except Exception as error:  # the library's own classes derive from Exception alone
+            raise EngineError(f"ONNX Runtime failed: {error}.", "run edge model verify on the package.") from error
+        return rows_first(self._heads_form, raw)
 
     def _close(self) -> None:
         self._binding = self._session = None
@@ -74,7 +83,8 @@ def _session(package: ModelPackage, threads: int) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     try:
-        session = onnxruntime.InferenceSession(package.read(MODEL_FILE), options, providers=[PROVIDER])
+        with anonymous_file(package.read(MODEL_FILE)) as path:
+            session = onnxruntime.InferenceSession(path, options, providers=[PROVIDER])
     except ModelError:
         raise
     except Exception as error:  # the library's own classes derive from Exception alone

@@ -7,13 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.engine.base import CANDIDATE_WIDTH, Engine, check_port
+from edge.engine.anonymous import anonymous_file
+from edge.engine.base import Engine, check_port, outputs, rows_first
 from edge.errors import EngineError, MissingExtra, ModelError
-from edge.model.package import MODEL_FILE, ModelPackage
+from edge.model.package import CANDIDATE_WIDTH, HEADS_NAME, MODEL_FILE, ModelPackage
 
 DEVICE = "CPU"
-HINTS = {"fp32": "f32", "bf16": "bf16"}  # precision in manifests -> INFERENCE_PRECISION_HINT
-CAPABILITIES = {"fp32": "FP32", "bf16": "BF16"}  # precision in manifests -> OPTIMIZATION_CAPABILITIES
+# Precision in manifests -> INFERENCE_PRECISION_HINT: of what the graph itself leaves in float.  A float16 graph is
+# computed in float32 from its float16 weights.
+HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f32", "int8": "f32"}
+CAPABILITIES = {"fp32": "FP32", "bf16": "BF16", "fp16": "FP32", "int8": "INT8"}  # -> OPTIMIZATION_CAPABILITIES
 
 
 class OpenVinoEngine(Engine):
@@ -21,10 +24,10 @@ class OpenVinoEngine(Engine):
 
     Args:
         package: what to run.
-        precision: ``fp32`` or ``bf16``.
+        precision: the graph's own, or ``bf16`` for one in FP32.
         threads: of the library; 0 leaves it to the library (one a physical core).
 
-    A tensor over the image's memory is made for each run (6 us) and the output's once, so nothing is copied.
+    A tensor over the image's memory is made for each run (6 us) and the candidates' once, so nothing is copied.
     Runs release the GIL.
 
     Raises:
@@ -46,12 +49,12 @@ class OpenVinoEngine(Engine):
                 "choose one of these, or precision 'auto'.",
             )
         compiled = _compile(openvino, package, precision, threads)
-        shape = (manifest.output.candidates, CANDIDATE_WIDTH)
-        _check_ports(package, compiled, shape)
+        _check_ports(package, compiled)
         self._tensor = openvino.Tensor
-        self._output: NDArray[np.float32] = np.zeros(shape, np.float32)
+        self._output: NDArray[np.float32] = np.zeros((manifest.output.candidates, CANDIDATE_WIDTH), np.float32)
+        self._heads_form = manifest.heads
         self._request: Any = compiled.create_infer_request()
-        self._request.set_output_tensor(openvino.Tensor(self._output, shared_memory=True))
+        self._request.set_output_tensor(0, openvino.Tensor(self._output, shared_memory=True))
         self.run(self.input)  # the first run allocates; no part shall wait for it
 
     def _run(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -61,6 +64,10 @@ class OpenVinoEngine(Engine):
         except RuntimeError as error:
             raise EngineError(f"OpenVINO failed: {error}.", "run edge model verify on the package.") from error
         return self._output
+
+    def _heads(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
+        self._run(image)
+        return rows_first(self._heads_form, self._request.get_tensor(HEADS_NAME).data)
 
     def _close(self) -> None:
         self._request = None
@@ -91,7 +98,8 @@ def _compile(openvino: Any, package: ModelPackage, precision: str, threads: int)
     content = package.read(MODEL_FILE)
     try:
         core = openvino.Core()
-        compiled = core.compile_model(core.read_model(content), DEVICE, settings)
+        with anonymous_file(content) as path:
+            compiled = core.compile_model(core.read_model(path), DEVICE, settings)
     except RuntimeError as error:
         raise ModelError(
             f"OpenVINO cannot load {package.path / MODEL_FILE}: {error}.", "prepare the package again."
@@ -102,9 +110,12 @@ def _compile(openvino: Any, package: ModelPackage, precision: str, threads: int)
     return compiled
 
 
-def _check_ports(package: ModelPackage, compiled: Any, output_shape: tuple[int, int]) -> None:
-    port, out = compiled.input(0), compiled.output(0)
-    found_in = (port.get_element_type().get_type_name(), *port.get_partial_shape().to_shape())
-    found_out = (out.get_element_type().get_type_name(), *out.get_partial_shape().to_shape())
-    check_port(package.identity, "input", found_in, ("u8", 1, *package.manifest.input.shape))
-    check_port(package.identity, "output", found_out, ("f32", *output_shape))
+def _check_ports(package: ModelPackage, compiled: Any) -> None:
+    manifest = package.manifest
+    check_port(package.identity, "input", _form(compiled.input(0)), ("u8", 1, *manifest.input.shape))
+    found = tuple((port.get_any_name(), *_form(port)) for port in compiled.outputs)
+    check_port(package.identity, "output", found, outputs(manifest, "f32"))
+
+
+def _form(port: Any) -> tuple[object, ...]:
+    return port.get_element_type().get_type_name(), *port.get_partial_shape().to_shape()

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
+import logging
 from dataclasses import dataclass
 
 from edge.engine.base import Engine
 from edge.errors import ModelError
 from edge.model.package import ModelPackage
 
+_log = logging.getLogger(__name__)
+
 AUTO = "auto"
 
 # (engine, precision), fastest first as measured on x86 CPUs with bfloat16.
 PREFERENCE: tuple[tuple[str, str], ...] = (
+    ("openvino", "int8"),
     ("openvino", "bf16"),
     ("openvino", "fp32"),
+    ("onnxruntime", "int8"),
     ("onnxruntime", "fp32"),
+    ("openvino", "fp16"),
+    ("onnxruntime", "fp16"),
 )
 NULL = ("null", "none")
 
@@ -52,7 +60,7 @@ def choose(package: ModelPackage, engine: str = AUTO, precision: str = AUTO) -> 
     raise ModelError(
         f"No engine may run {package.identity} as engine {engine!r}, precision {precision!r}: "
         f"{'; '.join(passed_over) or 'there is no such pair'}.",
-        f"choose a qualified pair ({_pairs(package)}), or qualify another by edge model prepare.",
+        f"choose a qualified pair ({_pairs(package)}), or qualify another (edge model qualify).",
     )
 
 
@@ -72,6 +80,20 @@ def obstacle(package: ModelPackage, engine: str, precision: str) -> str | None:
     return None
 
 
+def import_libraries() -> None:
+    """Import each engine's library that is installed, in front of the first part.
+
+    Beside a running line, for a model that is activated, an import holds the interpreter for 40 ms at a time (either
+    library, measured), and with it the thread that carries verdicts.
+    """
+    for library in sorted({engine for engine, _ in PREFERENCE}):
+        if importlib.util.find_spec(library) is not None:
+            try:
+                importlib.import_module(library)
+            except ImportError as error:  # what decides may not need it
+                _log.warning("%s is installed and cannot be imported: %s.", library, error)
+
+
 def build(package: ModelPackage, choice: Choice, threads: int = 0, null_ms: float = 0.0) -> Engine:
     """Build the chosen engine, warmed up by one run.  It must still pass the golden gate before it may decide.
 
@@ -84,7 +106,7 @@ def build(package: ModelPackage, choice: Choice, threads: int = 0, null_ms: floa
         EngineError: the library does not run what was asked for.
         MissingExtra: the library is not installed.
     """
-    if (choice.engine, choice.precision) == ("onnxruntime", "fp32"):
+    if (choice.engine, choice.precision) == ("onnxruntime", package.manifest.precision):
         from edge.engine.onnxruntime import OnnxRuntimeEngine
 
         return OnnxRuntimeEngine(package, threads)

@@ -1,39 +1,53 @@
-"""Golden cases: synthetic frames kept as seeds, and the candidates expected for them.
+"""Golden cases: synthetic frames kept as seeds, and the candidates and raw heads expected for them.
 
 Frames are drawn from ``RandomState``, whose stream is frozen for all NumPy versions, with additions, multiplications,
 divisions and integer steps alone, which IEEE 754 rounds alike everywhere; so a seed gives the same bytes on every
 machine.  A checksum a frame proves it.
+
+The file says nothing of the graph that it was made from, so a package made from another, in a lower precision, keeps
+the golden file of its parent: what it must reproduce are its parent's outputs.
 """
 
 from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.engine.base import Engine
 from edge.errors import ModelError
-from edge.model.package import GOLDEN_FOLDER, ModelPackage
+from edge.model.package import CANDIDATE_WIDTH, GOLDEN_FOLDER, Heads, Manifest, ModelPackage
 
 GOLDEN_FILE = f"{GOLDEN_FOLDER}/golden.npz"
-SEARCHED = 96  # seeds tried when a package is prepared
-KEPT = 6  # of them, those that excite most classes most
+HEADS_BYTES = 600_000  # most that the golden heads may take before compression; beyond, some anchors are left out
 
 Plane = NDArray[np.float64]
+Seeds = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class GoldenCase:
-    """A synthetic frame, (H, W, C) uint8, and the (K, 6) float32 candidates expected for it."""
+    """A synthetic frame, and what is expected for it.
 
-    seed: int
+    Attributes:
+        seeds: of ``collage``.
+        frame: (H, W, C) uint8.
+        expected: (K, 6) float32 candidates.
+        rows: (R,) int64, rising: the anchors whose heads are kept, the same in all cases of a package.
+        heads: (R, columns) float32, the raw heads of these anchors.
+    """
+
+    seeds: Seeds
     frame: NDArray[np.uint8]
     expected: NDArray[np.float32]
+    rows: NDArray[np.int64]
+    heads: NDArray[np.float32]
 
 
 def synthetic_frame(seed: int, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
@@ -55,6 +69,21 @@ def synthetic_frame(seed: int, shape: tuple[int, int, int]) -> NDArray[np.uint8]
         _scratch(plane, random, x, y)
     tint = random.uniform(0.6, 1.4, channels) if channels > 1 else np.ones(1)
     return np.clip(plane[..., None] * tint, 0, 255).astype(np.uint8)
+
+
+def collage(seeds: Seeds, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    """Draw a frame, (H, W, C) uint8: the synthetic frame of the first seed, over it a window of each further one."""
+    frame = synthetic_frame(seeds[0], shape)
+    for seed in seeds[1:]:
+        random = np.random.RandomState(seed)
+        height, width = (max(1, int(random.uniform(0.2, 1.0) * side)) for side in shape[:2])
+        top, left = random.randint(shape[0] - height + 1), random.randint(shape[1] - width + 1)
+        opacity = random.uniform(0.2, 1.0)
+        window = (slice(top, top + height), slice(left, left + width))
+        over = synthetic_frame(seed, shape)[window].astype(np.float64)
+        under = frame[window].astype(np.float64)
+        frame[window] = (under + opacity * (over - under)).astype(np.uint8)
+    return frame
 
 
 def _stripes(plane: Plane, random: np.random.RandomState, x: Plane, y: Plane) -> None:
@@ -94,47 +123,57 @@ def _scratch(plane: Plane, random: np.random.RandomState, x: Plane, y: Plane) ->
     plane[near & (along >= 0) & (along <= length)] += strength
 
 
-def make_golden(package: ModelPackage, engine: Engine, progress: Callable[[int, int], None]) -> bytes:
-    """Search for seeds that excite the network, and return them with its outputs, as the bytes of ``golden.npz``.
-
-    Of ``SEARCHED`` seeds those are kept, one after the other, that most raise the sum over classes of the best score
-    seen (above that of the last candidate), so that a confusion of classes or channels has something to show on.
+def golden_bytes(
+    frames: Sequence[tuple[Seeds, NDArray[np.uint8]]],
+    candidates: NDArray[np.float32],
+    heads: NDArray[np.float32],
+    form: Heads,
+) -> bytes:
+    """Return the content of ``golden.npz``.
 
     Args:
-        progress: called with (done, of how many).
-
-    Raises:
-        ModelError: the network returns non-finite values.
+        frames: F frames, with the seeds of each.
+        candidates: (F, K, 6), expected for them.
+        heads: (F, N, columns), expected for them.
+        form: of the heads; where they are too many, ``kept_rows`` of them are kept.
     """
-    shape = package.manifest.input.shape
-    classes = len(package.manifest.classes)
-    best = np.zeros((SEARCHED, classes))
-    for seed in range(SEARCHED):
-        candidates = engine.run(synthetic_frame(seed, shape))
-        if not np.isfinite(candidates).all():
-            raise ModelError(
-                f"{package.identity} returns values that are no numbers on synthetic frame {seed}.",
-                "check the export and its training.",
-            )
-        above_end = candidates[:, 4] - candidates[:, 4].min()  # the gate can compare a full list only down to its end
-        np.maximum.at(best[seed], candidates[:, 5].astype(np.intp), above_end)
-        progress(seed + 1, SEARCHED)
-    seeds: list[int] = []
-    covered = np.zeros(classes)
-    for _ in range(KEPT):
-        gain = np.maximum(best, covered).sum(axis=1)
-        gain[seeds] = -1.0
-        seeds.append(int(gain.argmax()))
-        covered = np.maximum(covered, best[seeds[-1]])
-    frames = [synthetic_frame(seed, shape) for seed in seeds]
+    seeds = np.full((len(frames), max(len(seeds) for seeds, _ in frames)), -1, np.int64)
+    for row, (chain, _) in zip(seeds, frames, strict=True):
+        row[: len(chain)] = chain
+    rows = kept_rows(heads, form)
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer,
-        seeds=np.array(seeds, np.int64),
-        checksums=np.array([zlib.crc32(frame.tobytes()) for frame in frames], np.int64),
-        expected=np.stack([engine.run(frame).copy() for frame in frames]),
+        seeds=seeds,
+        checksums=np.array([zlib.crc32(frame.tobytes()) for _, frame in frames], np.int64),
+        expected=candidates,
+        rows=rows,
+        heads=heads[:, rows],
     )
     return buffer.getvalue()
+
+
+def kept_rows(heads: NDArray[np.float32], form: Heads) -> NDArray[np.int64]:
+    """Return the anchors, rising, whose heads are kept: all of them as long as they fit into ``HEADS_BYTES``.
+
+    Otherwise each level gets a share by its size, at least 8 anchors: half of them evenly spaced, half those that
+    answer most to the frames, by the sum over columns of their spread in units of the column's.
+    """
+    frames, anchors, columns = heads.shape
+    room = HEADS_BYTES // (frames * columns * heads.itemsize)
+    if anchors <= room:
+        return np.arange(anchors)
+    spread = heads.std(axis=0)
+    answer = (spread / (spread.mean(axis=0) + 1e-9)).sum(axis=1)
+    kept: list[NDArray[np.int64]] = []
+    start = 0
+    for size in form.levels:
+        count = min(size, max(8, room * size // anchors))
+        rank = answer[start : start + size].copy()
+        rank[np.linspace(0, size - 1, count // 2).astype(np.int64)] = np.inf
+        kept.append(start + np.sort(np.argsort(-rank, kind="stable")[:count]))
+        start += size
+    return np.concatenate(kept)
 
 
 def golden_cases(package: ModelPackage) -> Iterator[GoldenCase]:
@@ -144,27 +183,51 @@ def golden_cases(package: ModelPackage) -> Iterator[GoldenCase]:
         ModelError: the golden file is missing, unreadable or for another network, or a frame cannot be drawn again.
     """
     where = package.path / GOLDEN_FILE
-    manifest = package.manifest
-    seeds, checksums, expected = _read_golden(package.read(GOLDEN_FILE), where)
-    shape = (len(seeds), manifest.output.candidates, 6)
-    if not len(seeds) or len(checksums) != len(seeds) or expected.shape != shape:
-        raise ModelError(
-            f"{where} holds outputs of shape {expected.shape} for {len(seeds)} frames, not {shape}.",
-            "prepare the package again.",
-        )
-    for seed, checksum, output in zip(seeds.tolist(), checksums.tolist(), expected, strict=True):
-        frame = synthetic_frame(seed, manifest.input.shape)
+    content = _read_golden(package.read(GOLDEN_FILE), where)
+    problem = _unfit(content, package.manifest)
+    if problem:
+        raise ModelError(f"{where} {problem}.", "prepare the package again.")
+    seeds, checksums, rows = content["seeds"], content["checksums"].tolist(), content["rows"]
+    for chain, checksum, expected, heads in zip(seeds, checksums, content["expected"], content["heads"], strict=True):
+        drawn: Seeds = tuple(int(seed) for seed in chain if seed >= 0)
+        frame = collage(drawn, package.manifest.input.shape)
         if zlib.crc32(frame.tobytes()) != checksum:
             raise ModelError(
-                f"Synthetic frame {seed} of {where} comes out differently here.",
+                f"Synthetic frame {drawn} of {where} comes out differently here.",
                 "prepare the package again with this version of the software.",
             )
-        yield GoldenCase(seed, frame, output)
+        yield GoldenCase(drawn, frame, expected, rows, heads)
 
 
-def _read_golden(content: bytes, where: Path) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+def _unfit(content: dict[str, NDArray[Any]], manifest: Manifest) -> str:
+    """Say why the arrays of a golden file cannot be of that package, or ""."""
+    count, rows = len(content["seeds"]), content["rows"]
+    shapes = {
+        "seeds": (count, content["seeds"].shape[-1]),
+        "checksums": (count,),
+        "expected": (count, manifest.output.candidates, CANDIDATE_WIDTH),
+        "rows": (len(rows),),
+        "heads": (count, len(rows), manifest.heads.columns),
+    }
+    for name, shape in shapes.items():
+        if content[name].shape != shape:
+            return f"holds {name} of shape {content[name].shape} for {count} frames, not {shape}"
+    if not count or (content["seeds"][:, 0] < 0).any():
+        return "holds no frame, or one without a seed"
+    starts = np.cumsum([0, *manifest.heads.levels])
+    if (np.diff(rows) <= 0).any() or not all(((rows >= a) & (rows < b)).any() for a, b in pairwise(starts)):
+        return f"holds no heads of one of the levels {list(manifest.heads.levels)}"
+    if rows[0] < 0 or rows[-1] >= starts[-1]:
+        return f"holds heads of anchors {rows[0]} to {rows[-1]}, but there are {starts[-1]}"
+    return ""
+
+
+FILED = {"seeds": np.int64, "checksums": np.int64, "expected": np.float32, "rows": np.int64, "heads": np.float32}
+
+
+def _read_golden(content: bytes, where: Path) -> dict[str, NDArray[Any]]:
     try:
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            return file["seeds"], file["checksums"], file["expected"]
+            return {name: file[name].astype(kind, casting="safe") for name, kind in FILED.items()}
     except Exception as error:  # zipfile, zlib and NumPy each raise classes of their own
         raise ModelError(f"{where} is no golden file: {error}.", "copy or prepare the package again.") from error

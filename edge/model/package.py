@@ -3,7 +3,7 @@
 ::
 
     NAME/
-    ├── model.onnx      the prepared graph: uint8 (1, H, W, C) in, float32 (K, 6) out
+    ├── model.onnx      the prepared graph: uint8 (1, H, W, C) in, float32 (K, 6) and the raw heads out
     ├── manifest.toml   what it is, for which engines it is qualified, under which licences, sha256 of the rest
     ├── README.md       the model card
     └── golden/         seeds of synthetic frames and the outputs expected for them
@@ -27,13 +27,17 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-FORMAT_VERSION: Literal[1] = 1
+FORMAT_VERSION: Literal[2] = 2
 MODEL_FILE = "model.onnx"
 MANIFEST_FILE = "manifest.toml"
 README_FILE = "README.md"
 GOLDEN_FOLDER = "golden"
 
+CANDIDATES_NAME, HEADS_NAME = "candidates", "heads"  # the graph's outputs, in this order
+CANDIDATE_WIDTH = 6  # x1, y1, x2, y2 in px of the network's input, score 0..1, class index
+
 Color = Literal["mono8", "bgr8", "rgb8"]
+Precision = Literal["fp32", "fp16", "int8"]
 CHANNELS: dict[Color, int] = {"mono8": 1, "bgr8": 3, "rgb8": 3}
 
 Unit = Annotated[float, Field(ge=0.0, le=1.0)]
@@ -74,11 +78,46 @@ class Output(Strict):
     candidates: Annotated[int, Field(ge=1, le=1000)] = 100
 
 
+class Heads(Strict):
+    """The graph's second output, for the golden gate alone: the network's own output, nothing done to it.
+
+    N anchors (the sum of ``levels``, one count a pyramid level, in the network's order) of ``columns`` values: four of
+    a box, in the family's own units, then scores 0..1.  ``layout`` ``rows`` is float32 (1, N, columns), ``columns`` is
+    (1, columns, N).  ``ranked``: the network sorts by itself, so its rows are x1, y1, x2, y2, score, class like
+    candidates, and their order means nothing.
+    """
+
+    columns: Annotated[int, Field(ge=5)]
+    levels: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)]
+    layout: Literal["rows", "columns"] = "rows"
+    ranked: bool = False
+
+    @property
+    def rows(self) -> int:
+        """N, the number of anchors."""
+        return sum(self.levels)
+
+    @property
+    def port_shape(self) -> tuple[int, int, int]:
+        """The shape of the graph's output."""
+        return (1, self.rows, self.columns) if self.layout == "rows" else (1, self.columns, self.rows)
+
+    @model_validator(mode="after")
+    def _of_candidates(self) -> Heads:
+        if self.ranked and self.columns != CANDIDATE_WIDTH:
+            raise ValueError(f"ranked heads have {CANDIDATE_WIDTH} columns, not {self.columns}")
+        return self
+
+
 class Nms(Strict):
-    """Non-maximum suppression: the largest overlap that both of two candidates survive."""
+    """Non-maximum suppression: the largest overlap that both of two candidates survive.  With 1 it drops nothing.
+
+    ``vote``: overlap above which candidates, dropped ones too, pull a survivor's box to their mean; None leaves it.
+    """
 
     class_aware: bool = True
     iou: Unit = 0.5
+    vote: Unit | None = None
 
 
 class Score(Strict):
@@ -94,13 +133,42 @@ class Score(Strict):
         return self
 
 
-class Qualified(Strict):
-    """An engine at a precision that may decide, and how far it may stray from the golden outputs."""
+class Tolerance(Strict):
+    """How far outputs may stray from the golden ones (``edge.model.gate`` says how each is measured).
+
+    ``score_abs`` and ``box_px`` (px of the input) are of candidates, ``heads_rel`` of the raw heads: root mean square
+    of the deviation over that of the response, the worst level and column.
+    """
+
+    score_abs: Annotated[float, Field(gt=0.0, le=0.5)]
+    box_px: Annotated[float, Field(gt=0.0)]
+    heads_rel: Annotated[float, Field(gt=0.0, lt=1.0)]
+
+
+class Pair(Strict):
+    """An engine at a precision."""
 
     engine: Name
     precision: Name
-    score_abs: Annotated[float, Field(gt=0.0, le=0.5)]
-    box_px: Annotated[float, Field(gt=0.0)]
+
+
+class Qualified(Tolerance, Pair):
+    """A pair that may decide, and its tolerance: at most ``TOLERANCE_CAPS``."""
+
+
+PRECISIONS: dict[Precision, tuple[str, ...]] = {"fp32": ("fp32", "bf16"), "fp16": ("fp16",), "int8": ("int8",)}
+"""Which precisions of a pair a graph of some precision may be run at."""
+
+CAP_SIDE_PX = 256
+TOLERANCE_CAPS: dict[str, Tolerance] = {
+    "fp32": Tolerance(score_abs=0.005, box_px=1.0, heads_rel=0.01),
+    "fp16": Tolerance(score_abs=0.03, box_px=2.0, heads_rel=0.06),
+    "bf16": Tolerance(score_abs=0.15, box_px=5.0, heads_rel=0.3),
+    "int8": Tolerance(score_abs=0.2, box_px=5.0, heads_rel=0.35),
+}
+"""The most that a manifest may grant a pair, by its precision: one and a half times to three times what sound networks
+strayed, and in at least one of the three less than each broken one did (tests/support_broken.py).  Boxes: up to an
+input of ``CAP_SIDE_PX``; for larger inputs in proportion, since the deviation of a side grows with the side."""
 
 
 class Licences(Strict):
@@ -113,16 +181,23 @@ class Licences(Strict):
 
 
 class Manifest(Strict):
-    """The content of ``manifest.toml``."""
+    """The content of ``manifest.toml``.
 
-    format_version: Literal[1] = FORMAT_VERSION
+    ``precision`` is of the graph's own arithmetic, and ``parent`` the identity of the package that it was made from, if
+    it was; golden outputs are then the parent's.
+    """
+
+    format_version: Literal[2] = FORMAT_VERSION
     name: Name
     version: Name
     task: Literal["detect"] = "detect"
     family: Name
+    precision: Precision = "fp32"
+    parent: Text | None = None
     classes: Annotated[tuple[Text, ...], Field(min_length=1)]
     input: Input
     output: Output
+    heads: Heads
     nms: Nms
     score: Score
     qualified: Annotated[tuple[Qualified, ...], Field(min_length=1)]
@@ -136,9 +211,25 @@ class Manifest(Strict):
         pairs = [(q.engine, q.precision) for q in self.qualified]
         if len(set(pairs)) != len(pairs):
             raise ValueError(f"qualified repeats a pair: {pairs}")
+        for pair in self.qualified:
+            self._check_pair(pair)
         if MODEL_FILE not in self.files:
             raise ValueError(f"files lacks the sha256 of {MODEL_FILE}")
         return self
+
+    def _check_pair(self, pair: Qualified) -> None:
+        if pair.precision not in PRECISIONS[self.precision]:
+            raise ValueError(f"no engine runs a graph of {self.precision} at {pair.precision} (engine {pair.engine})")
+        granted = pair.model_dump()
+        for name, most in self.cap(pair.precision).model_dump().items():
+            if granted[name] > most:
+                raise ValueError(f"{name} {granted[name]:g} of {pair.engine} {pair.precision} is above {most:g}")
+
+    def cap(self, precision: str) -> Tolerance:
+        """Return the most that this manifest may grant a pair at ``precision``: ``TOLERANCE_CAPS``, scaled."""
+        cap = TOLERANCE_CAPS[precision]
+        scale = max(1.0, max(self.input.width, self.input.height) / CAP_SIDE_PX)
+        return cap.model_copy(update={"box_px": cap.box_px * scale})
 
     def tolerance(self, engine: str, precision: str) -> Qualified | None:
         """Return the entry of a qualified pair, or None where the pair is not qualified."""
@@ -246,4 +337,4 @@ def write_manifest(path: Path, manifest: Manifest) -> None:
         import tomli_w
     except ImportError as error:
         raise MissingExtra("tomli_w", "model") from error
-    path.write_text(tomli_w.dumps(manifest.model_dump(mode="json")), encoding="utf-8")
+    path.write_text(tomli_w.dumps(manifest.model_dump(mode="json", exclude_none=True)), encoding="utf-8")

@@ -141,6 +141,37 @@ def test_passes_the_golden_gate(real_engine: Engine, package: ModelPackage) -> N
     assert report.box_px <= report.box_px_limit
 
 
+def test_heads_are_the_networks_own_output(real_engine: Engine, package: ModelPackage) -> None:
+    form = package.manifest.heads
+    image = synthetic_frame(3, SHAPE)
+    raw = real_engine.heads(image)
+    assert raw.shape == (form.rows, form.columns)
+    assert raw.dtype == np.float32
+    assert raw.flags.c_contiguous
+    best = float((raw[:, 4] * raw[:, 5:].max(axis=1)).max())  # as YOLOX defines it: objectness x best class
+    assert real_engine.run(image)[0, 4] == pytest.approx(best, abs=1e-6)
+
+
+def test_heads_are_a_copy(real_engine: Engine) -> None:
+    first = real_engine.heads(synthetic_frame(3, SHAPE))
+    before = first.copy()
+    assert not np.array_equal(real_engine.heads(synthetic_frame(4, SHAPE)), before)
+    np.testing.assert_array_equal(first, before)
+
+
+def test_heads_refuse_what_run_refuses(engine: Engine) -> None:
+    with pytest.raises(EngineError, match="C-contiguous uint8"):
+        engine.heads(np.zeros((SIZE, SIZE, 3), np.uint8))
+    engine.close()
+    with pytest.raises(EngineError, match="closed"):
+        engine.heads(engine.input)
+
+
+def test_null_has_no_heads(package: ModelPackage) -> None:
+    with build(package, choose(package, engine="null")) as engine, pytest.raises(EngineError, match="runs no network"):
+        engine.heads(engine.input)
+
+
 def test_one_nan_anywhere_spoils_every_score(real_engine: Engine) -> None:
     """The anchor that turns NaN on black has the lowest score of all, far below the best K."""
     frame = blob_frame(SHAPE, 16, 16, 16)

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edge.config import RecipeConfig, RuleConfig, ZoneConfig
 from edge.core.outcome import Outcome
 from edge.core.part import Verdict
-from edge.core.rules import Rule
+from edge.core.rules import Rule, rules_of
 from edge.engine.inspector import Inspector, check_rules
 from edge.engine.null import NullEngine
 from edge.engine.select import build, choose
@@ -81,6 +83,17 @@ def test_findings_carry_names_and_frame_pixels(package: ModelPackage) -> None:
     assert (second.cls, second.box) == ("stain", (400, 0, 640, 128))
 
 
+@pytest.mark.parametrize(("left", "outcome"), [(319, Outcome.REJECT), (321, Outcome.PASS)])
+def test_a_zone_lies_on_the_frame_and_not_on_the_input_of_the_network(
+    package: ModelPackage, left: int, outcome: Outcome
+) -> None:
+    zone = ZoneConfig(rectangle=(left, 0, 640, 128), unit="px")
+    rules = rules_of(RecipeConfig(rules=(RuleConfig(name="right of it", zones=(zone,)),)), 640, 128)
+    inspector = scripted(package, [[0, 16, 32, 48, 0.9, 1]], rules, frame_shape=(128, 640))
+    verdict = inspector.inspect(np.zeros((128, 640), np.uint8))
+    assert (verdict.outcome, verdict.findings[0].box) == (outcome, (0, 32, 320, 96))
+
+
 @pytest.mark.parametrize("score", [0.3, 0.5, 0.7, 0.9])
 def test_the_threshold_itself_is_kept(package: ModelPackage, score: float) -> None:
     above = np.float32(score) if float(np.float32(score)) >= score else np.nextafter(np.float32(score), np.float32(1))
@@ -143,3 +156,15 @@ def test_rules_that_the_network_cannot_serve_are_refused(package: ModelPackage, 
 
 def test_the_floor_itself_is_allowed(package: ModelPackage) -> None:
     check_rules(package.manifest, [Rule("faint", min_score=0.05)])
+
+
+def test_a_voted_box_does_not_depend_on_the_lowest_score_of_the_rules(package: ModelPackage) -> None:
+    rows = [[10, 10, 30, 30, 0.9, 0], [12, 10, 32, 30, 0.4, 0], [10, 14, 30, 34, 0.1, 0], [10, 10, 30, 30, 0.8, 1]]
+    nms = package.manifest.nms.model_copy(update={"vote": 0.5})
+    voting = replace(package, manifest=package.manifest.model_copy(update={"nms": nms}))
+    boxes = {
+        floor: scripted(voting, rows, (Rule("any", min_score=floor),)).inspect(FRAME).findings[0].box
+        for floor in (0.05, 0.3, 0.5)
+    }
+    assert len(set(boxes.values())) == 1
+    assert boxes[0.5] == pytest.approx((10 + 0.8 / 1.4, 10 + 0.4 / 1.4, 30 + 0.8 / 1.4, 30 + 0.4 / 1.4), rel=1e-4)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edge.core.nms import iou_matrix, nms
+from edge.core.nms import iou_matrix, nms, vote
 
 
 def arrays(
@@ -105,3 +105,31 @@ def test_where_nothing_is_there_nothing_overlaps_whatever_the_memory_held() -> N
         used = [np.full((40, 40), 7.0, np.float32) for _ in range(8)]
         del used
         assert not iou_matrix(boxes).any()
+
+
+def test_a_box_moves_to_the_mean_of_those_that_overlap_it_by_score() -> None:
+    boxes, scores, classes = arrays(
+        [(0, 0, 10, 10, 0.75, 0), (2, 0, 12, 10, 0.25, 0), (0, 0, 10, 10, 0.5, 1), (40, 0, 50, 10, 0.5, 0)]
+    )
+    kept = nms(boxes, scores, classes, 0.5, True)
+    moved = vote(boxes, scores, classes, kept, 0.5, True)
+    assert kept.tolist() == [0, 2, 3]
+    np.testing.assert_allclose(moved, [[0.5, 0, 10.5, 10], [0, 0, 10, 10], [40, 0, 50, 10]])
+    across = vote(boxes, scores, classes, kept[:1], 0.5, False)
+    np.testing.assert_allclose(across, [[1 / 3, 0, 10 + 1 / 3, 10]], rtol=1e-6)
+
+
+@settings(max_examples=200, deadline=None)
+@given(rows, st.sampled_from([0.0, 0.5, 1.0]), st.booleans())
+def test_a_moved_box_lies_within_its_voters(
+    table: list[tuple[float, float, float, float, float, int]], iou: float, aware: bool
+) -> None:
+    boxes, scores, classes = arrays(table)
+    kept = nms(boxes, scores, classes, iou, aware)
+    moved = vote(boxes, scores, classes, kept, iou, aware)
+    assert moved.shape == (len(kept), 4)
+    if iou == 1.0:
+        np.testing.assert_allclose(moved, boxes[kept], rtol=1e-6, err_msg="nothing overlaps by more than all of it")
+    if len(boxes):
+        assert (moved >= boxes.min(axis=0) - 1e-4).all()
+        assert (moved <= boxes.max(axis=0) + 1e-4).all()

@@ -1,18 +1,26 @@
 from __future__ import annotations
 
+import io
 import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import onnx
 import pytest
+from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from edge.engine.onnxruntime import OnnxRuntimeEngine
 from edge.errors import ModelError
 from edge.model.cli import app
-from edge.model.golden import GOLDEN_FILE, golden_cases, synthetic_frame
-from edge.model.package import ModelPackage, load_package, read_manifest, write_manifest
+from edge.model.deviation import level_blocks
+from edge.model.gate import golden_gate
+from edge.model.golden import GOLDEN_FILE, HEADS_BYTES, golden_cases, kept_rows, synthetic_frame
+from edge.model.package import Heads, ModelPackage, load_package, read_manifest, write_manifest
+from tests.support_broken import rehashed
 from tests.support_models import SPEC, tiny_export, tiny_package
 
 
@@ -64,7 +72,18 @@ FROZEN = {(0, (64, 64, 1)): 545873613, (1, (96, 160, 3)): 1266687588, (7, (200, 
         (append(MANIFEST, b"\n= 1\n"), "is no TOML"),
         (append(MANIFEST, b"\xff"), "is no TOML"),
         (append(MANIFEST, b'"../secret" = "00"\n'), "files"),
-        (edit(MANIFEST, "format_version = 1", "format_version = 2"), "format_version: .*found 2"),
+        (edit(MANIFEST, "format_version = 2", "format_version = 1"), "format_version: .*found 1"),
+        (edit(MANIFEST, 'precision = "fp32"\nclasses', 'precision = "fp8"\nclasses'), "precision: .*found 'fp8'"),
+        (
+            edit(MANIFEST, 'precision = "fp32"\nclasses', 'precision = "int8"\nclasses'),
+            "no engine runs a graph of int8 at fp32",
+        ),
+        (edit(MANIFEST, "columns = 8", "columns = 4"), "heads.columns: "),
+        (edit(MANIFEST, "ranked = false", "ranked = true"), "ranked heads have 6 columns, not 8"),
+        (edit(MANIFEST, 'layout = "rows"', 'layout = "anchors"'), "heads.layout: "),
+        (edit(MANIFEST, "score_abs = 0.002", "score_abs = 0.4"), "score_abs 0.4 of onnxruntime fp32 is above 0.005"),
+        (edit(MANIFEST, "box_px = 0.5", "box_px = 1.5"), "box_px 1.5 of onnxruntime fp32 is above 1"),
+        (edit(MANIFEST, "heads_rel = 0.002", "heads_rel = 0.5"), "heads_rel 0.5 of onnxruntime fp32 is above 0.01"),
         (edit(MANIFEST, 'name = "tiny"', 'name = "tiny"\ncolour = 1'), "colour: Extra inputs"),
         (edit(MANIFEST, 'name = "tiny"', ""), "name: Field required"),
         (edit(MANIFEST, 'name = "tiny"', 'name = "../tiny"'), "name: "),
@@ -104,17 +123,6 @@ def test_a_file_changed_after_loading_is_not_run(folder: Path) -> None:
         OnnxRuntimeEngine(package)
 
 
-def rehashed(folder: Path, file: str, content: bytes) -> ModelPackage:
-    """Replace a file and its hash: an intact package with wrong content."""
-    import hashlib
-
-    manifest = read_manifest(folder / MANIFEST)
-    files = {**manifest.files, file: hashlib.sha256(content).hexdigest()}
-    (folder / file).write_bytes(content)
-    write_manifest(folder / MANIFEST, manifest.model_copy(update={"files": files}))
-    return load_package(folder)
-
-
 def test_a_graph_that_is_no_onnx_is_refused_by_the_engines(folder: Path) -> None:
     from edge.engine.openvino import OpenVinoEngine
 
@@ -146,8 +154,69 @@ def test_a_golden_file_of_another_network_is_refused(folder: Path, tmp_path: Pat
     with pytest.raises(ModelError, match="not \\(6, 20, 6\\)"):
         list(golden_cases(rehashed(folder, GOLDEN_FILE, other.read(GOLDEN_FILE))))
     wider = tiny_package(tmp_path, size=96, name="wider")
-    with pytest.raises(ModelError, match="comes out differently"):
+    with pytest.raises(ModelError, match="holds heads of anchors 0 to 188, but there are 84"):
         list(golden_cases(rehashed(folder, GOLDEN_FILE, wider.read(GOLDEN_FILE))))
+
+
+def altered(folder: Path, change: Callable[[dict[str, NDArray[Any]]], None]) -> ModelPackage:
+    """Change the arrays of a golden file, all hashes right."""
+    with np.load(folder / GOLDEN_FILE) as file:
+        content = dict(file)
+    change(content)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **content)
+    return rehashed(folder, GOLDEN_FILE, buffer.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda c: c.update(checksums=c["checksums"] + 1), "comes out differently here"),
+        (lambda c: c.pop("heads"), "is no golden file"),
+        (lambda c: c.update(heads=c["heads"].astype(np.float64)), "is no golden file"),
+        (lambda c: c.update(heads=c["heads"][:, :-1]), "holds heads of shape"),
+        (lambda c: c.update(heads=c["heads"][..., :-1]), "holds heads of shape"),
+        (lambda c: c.update(expected=c["expected"][:, :-1]), "holds expected of shape"),
+        (lambda c: c.update(seeds=c["seeds"][:0]), "holds checksums of shape"),
+        (lambda c: c["seeds"].fill(-1), "holds no frame, or one without a seed"),
+        (lambda c: c.update({k: c[k][:0] for k in ("seeds", "checksums", "expected", "heads")}), "holds no frame"),
+        (lambda c: c["rows"].sort() or c.update(rows=c["rows"][::-1].copy()), "no heads of one of the levels"),
+        (lambda c: c.update(rows=c["rows"][:64], heads=c["heads"][:, :64]), "no heads of one of the levels"),
+    ],
+)
+def test_a_golden_file_that_contradicts_itself_is_refused(
+    folder: Path, change: Callable[[dict[str, NDArray[Any]]], None], message: str
+) -> None:
+    with pytest.raises(ModelError, match=message):
+        list(golden_cases(altered(folder, change)))
+
+
+def test_a_child_may_keep_the_golden_file_of_its_parent(pristine: ModelPackage, folder: Path) -> None:
+    """The file names frames and outputs, not the graph: it fits any package of the same classes and shapes."""
+    model = onnx.load_from_string(pristine.read("model.onnx"))
+    model.doc_string = "another graph"
+    child = rehashed(folder, "model.onnx", model.SerializeToString())
+    assert child.identity != pristine.identity
+    with OnnxRuntimeEngine(child) as engine:
+        assert golden_gate(child, engine).heads_rel == 0.0
+
+
+@pytest.mark.parametrize("columns", [11, 85, 600])
+def test_too_many_heads_are_thinned_out_level_by_level(columns: int) -> None:
+    form = Heads(columns=columns, levels=(6400, 1600, 400))
+    heads = np.zeros((8, form.rows, columns), np.float32)
+    heads[0, 7000, 5] = 1.0
+    rows = kept_rows(heads, form)
+    assert (np.diff(rows) > 0).all()
+    assert 8 * len(rows) * columns * 4 <= HEADS_BYTES or columns == 600
+    assert all(len(rows[block]) >= 8 for block in level_blocks(rows, form.levels))
+    assert 7000 in rows, "the one that answers"
+    assert {0, 6400, 8399} <= set(rows.tolist())
+
+
+def test_heads_that_fit_are_all_kept() -> None:
+    form = Heads(columns=11, levels=(784, 196, 49))
+    assert kept_rows(np.zeros((12, form.rows, 11), np.float32), form).tolist() == list(range(1029))
 
 
 def test_synthetic_frames_are_the_same_bytes_everywhere() -> None:
@@ -172,7 +241,7 @@ def test_cli_shows_and_verifies(pristine: ModelPackage) -> None:
 
 
 def test_cli_prepares(tmp_path: Path) -> None:
-    (tmp_path / "spec.toml").write_text(SPEC + "[output]\ncandidates = 20\n")
+    (tmp_path / "spec.toml").write_text('family = "yolox"\n' + SPEC + "[output]\ncandidates = 20\n")
     export = tiny_export(tmp_path / "export.onnx", classes=1)
     arguments = ["prepare", str(export), str(tmp_path / "out"), "--spec", str(tmp_path / "spec.toml")]
     made = CliRunner().invoke(app, [*arguments, "--json"])
@@ -182,15 +251,10 @@ def test_cli_prepares(tmp_path: Path) -> None:
 
 
 def test_cli_verify_fails_on_wrong_outputs(folder: Path) -> None:
-    import io
+    def better(content: dict[str, NDArray[Any]]) -> None:
+        content["expected"][:, 0, 4] += 0.3
 
-    import numpy as np
-
-    content = dict(np.load(folder / GOLDEN_FILE))
-    content["expected"][:, 0, 4] += 0.3
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **content)
-    rehashed(folder, GOLDEN_FILE, buffer.getvalue())
+    altered(folder, better)
     verified = CliRunner().invoke(app, ["verify", str(folder), "--json"])
     assert verified.exit_code == 4
     assert {r["status"] for r in json.loads(verified.stdout)["results"]} <= {"failed", "skipped"}
