@@ -111,3 +111,19 @@ def handover_command(
     from edge.commands import bench_handover
 
     _conclude(bench_handover.measure(_chosen(path), messages), bench_handover.render, as_json)
+
+
+@app.command("precision")
+def precision_command(
+    packages: Annotated[list[Path], typer.Argument(help="Model packages: the one in FP32, and those made from it.")],
+    width: Annotated[int, typer.Option(min=1, help="Of the frames, px.")] = 200,
+    height: Annotated[int, typer.Option(min=1, help="Of the frames, px.")] = 200,
+    threads: Annotated[int, typer.Option(min=0, help="Of each engine; 0 leaves it to the library.")] = 2,
+    blocks: Annotated[int, typer.Option(min=2, help="Of each engine, in alternation.")] = 20,
+    as_json: Json = False,
+) -> None:
+    """Measure one frame at each precision, engines in processes of their own.  Exits 1 on a miss."""
+    from edge.commands import bench_precision
+
+    wanted = bench_precision.pairs(packages)
+    _conclude(bench_precision.measure(wanted, width, height, threads, blocks), bench_precision.render, as_json)

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from edge.engine.select import Choice, build, obstacle
 from edge.errors import EngineError, GoldenMismatch, ModelError
-from edge.model.gate import golden_gate
+from edge.model.gate import GateReport, golden_gate
 from edge.model.package import ModelPackage, load_package
 
 app = typer.Typer(help="Prepare, show and verify model packages.", no_args_is_help=True)
@@ -52,7 +52,11 @@ def verify(
     threads: Annotated[int, typer.Option(min=0, help="Threads of the engine; 0 leaves it to the library.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Run the golden gate on every qualified engine that can run here."""
+    """Run the golden gate on every qualified engine that can run here: candidates and raw heads.
+
+    Each line says how far the engine strayed, at most, of how far it may, and which classes no golden frame lifts above
+    the recommended score or leaves below it.
+    """
     loaded = load_package(package)
     console = Console(stderr=True)
     results: list[dict[str, Any]] = []
@@ -73,6 +77,46 @@ def verify(
         )
 
 
+@app.command()
+def quantize(
+    package: Package,
+    frames: Annotated[Path, typer.Option(help="Pictures from the line, good and bad parts: a folder, or a data set.")],
+    out: Annotated[Path, typer.Option(help="Folder to create.")],
+    to: Annotated[str, typer.Option(help="int8 or fp16.")] = "int8",
+    signed: Annotated[bool, typer.Option("--signed", help="Signed activations alone, as TensorRT needs them.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Make a package in INT8 or FP16 from one in FP32, and say what it loses."""
+    from edge.model.quantize import precision_of, render
+    from edge.model.quantize import quantize as make
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("Reading pictures", total=None)
+        result = make(
+            load_package(package), frames, precision_of(to), out, signed,
+            lambda what, done, total: bar.update(task, description=what, completed=done, total=total),
+        )  # fmt: skip
+    typer.echo(json.dumps(result.as_dict(), indent=2) if as_json else render(result))
+
+
+@app.command()
+def qualify(
+    package: Package,
+    engine: Annotated[str, typer.Option(help="As manifests name it.")],
+    precision: Annotated[str, typer.Option(help="As manifests name it.")],
+    out: Annotated[Path, typer.Option(help="Folder to create.")],
+    as_json: AsJson = False,
+) -> None:
+    """Make a package with one more qualified pair, whose tolerance is measured against the golden outputs."""
+    from edge.model.derive import with_pair
+
+    made, tried = with_pair(load_package(package), out, engine, precision)
+    if as_json:
+        typer.echo(json.dumps({"package": made.identity, **asdict(tried)}, indent=2))
+    else:
+        typer.echo(f"{made.identity} in {out}: qualified for {engine} {precision}. Check it: edge model verify {out}")
+
+
 def _verify(package: ModelPackage, engine: str, precision: str, threads: int) -> dict[str, Any]:
     result: dict[str, Any] = {"engine": engine, "precision": precision}
     why_not = obstacle(package, engine, precision)
@@ -86,9 +130,16 @@ def _verify(package: ModelPackage, engine: str, precision: str, threads: int) ->
     text = (
         f"{report.cases} frames, {report.matched} candidates, {report.flipped} of another class; "
         f"score off by at most {report.score_abs:.6f} "
-        f"of {report.score_abs_limit:g}, box by {report.box_px:.4f} of {report.box_px_limit:g} px"
+        f"of {report.score_abs_limit:g}, box by {report.box_px:.4f} of {report.box_px_limit:g} px, "
+        f"raw heads by {report.heads_rel:.6f} of {report.heads_rel_limit:g}; {_shown(report)}"
     )
     return {**result, "status": "passed", "text": text, "report": asdict(report)}
+
+
+def _shown(report: GateReport) -> str:
+    if not report.unshown:
+        return "every class on both sides of the recommended score"
+    return f"no frame shows {', '.join(report.unshown)} the recommended score"
 
 
 def _show(package: ModelPackage, as_json: bool) -> None:
@@ -101,9 +152,10 @@ def _show(package: ModelPackage, as_json: bool) -> None:
     rows = {
         "identity": package.identity,
         "task, family": f"{manifest.task}, {manifest.family}",
+        "precision": manifest.precision + (f", made from {manifest.parent}" if manifest.parent else ""),
         "classes": ", ".join(manifest.classes),
         "input": f"{target.width} x {target.height} px, {target.color}, {target.resize}, border {target.border}",
-        "candidates": str(manifest.output.candidates),
+        "candidates": f"{manifest.output.candidates} of {manifest.heads.rows}",
         "nms": f"IoU {manifest.nms.iou:g}, {'within a class' if manifest.nms.class_aware else 'across classes'}",
         "score": f"recommended {manifest.score.recommended:g}, floor {manifest.score.candidate_floor:g}",
         "qualified": ", ".join(f"{q.engine} {q.precision}" for q in manifest.qualified),
