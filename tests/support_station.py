@@ -15,7 +15,7 @@ from edge.core import budget
 from edge.core.ledger import PartLedger
 from edge.core.match import Matcher
 from edge.core.outcome import Outcome
-from edge.core.part import FrameInfo, Part, Trigger, Verdict
+from edge.core.part import UNNAMED, FrameInfo, Identity, Part, Trigger, Verdict
 from edge.core.pool import FramePool, Lease, Purpose
 from edge.core.rules import Rule
 from edge.errors import ConfigError
@@ -98,6 +98,7 @@ class Reported:
     state: tuple[str, str] = ("", "")
     alarms: dict[str, str] = field(default_factory=dict)
     recipe: str = ""
+    identity: Identity = UNNAMED
     executions: int = 0
     flushed: bool = False
 
@@ -124,6 +125,10 @@ class Reported:
     def recipe_changed(self, name: str) -> None:
         """Keep the name."""
         self.recipe = name
+
+    def model_changed(self, identity: Identity) -> None:
+        """Keep it."""
+        self.identity = identity
 
     def note(self, kind: str, text: str, now: int, **data: object) -> None:  # noqa: ARG002
         """Keep it."""

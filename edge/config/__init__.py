@@ -14,15 +14,15 @@ from edge.config.line import (
     TelemetryConfig,
 )
 from edge.config.load import load, load_any, parse
+from edge.config.recipe import RecipeConfig, RuleConfig, ZoneConfig
 from edge.config.station import (
     CameraConfig,
     GatewayLinkConfig,
     LimitsConfig,
     ModelConfig,
+    ModelFile,
     PositionConfig,
-    RecipeConfig,
     RecipeFile,
-    RuleConfig,
     StationConfig,
     TriggerConfig,
 )
@@ -41,6 +41,7 @@ __all__ = [
     "LimitsConfig",
     "LineConfig",
     "ModelConfig",
+    "ModelFile",
     "PlcConfig",
     "PlcTimingConfig",
     "PositionConfig",
@@ -53,6 +54,7 @@ __all__ = [
     "StationConfig",
     "TelemetryConfig",
     "TriggerConfig",
+    "ZoneConfig",
     "load",
     "load_any",
     "parse",

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from edge.config.gateway import GatewayConfig
-from edge.config.station import RecipeFile, StationConfig
+from edge.config.station import ModelFile, RecipeFile, StationConfig
 from edge.errors import ConfigError
 
 if sys.version_info >= (3, 11):
@@ -17,7 +17,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-Tree = TypeVar("Tree", StationConfig, GatewayConfig, RecipeFile)
+Tree = TypeVar("Tree", StationConfig, GatewayConfig, RecipeFile, ModelFile)
 
 
 def load(path: Path, tree: type[Tree]) -> Tree:

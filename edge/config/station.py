@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -25,6 +24,7 @@ from edge.config.line import (
     TelemetryConfig,
     stays_on_host,
 )
+from edge.config.recipe import RecipeConfig
 
 
 class CameraConfig(Section):
@@ -67,28 +67,6 @@ class ModelConfig(Section):
     precision: Literal["auto", "fp32", "fp16", "bf16", "int8"] = "auto"
     threads: Annotated[int, Field(ge=1, le=64)] = 1
     null_ms: NotNegative = 5.0
-
-
-class RuleConfig(Section):
-    """A condition that rejects.  AND within a rule, OR across rules.  Bounds are inclusive, pixels are the frame's."""
-
-    name: Annotated[str, Field(min_length=1)]
-    classes: tuple[str, ...] = ()
-    min_score: Annotated[float, Field(gt=0, le=1)] = 0.5
-    min_area_px: NotNegative = 0.0
-    min_longer_side_px: NotNegative = 0.0
-
-
-class RecipeConfig(Section):
-    """What makes a part bad."""
-
-    name: Annotated[str, Field(min_length=1)] = "default"
-    rules: tuple[RuleConfig, ...] = Field(min_length=1)
-
-    def number(self) -> int:
-        """Return the 16-bit number under which PLC and gateway echo this recipe (never 0)."""
-        digest = hashlib.sha256(self.model_dump_json().encode()).digest()
-        return int.from_bytes(digest[:2], "big") or 1
 
 
 class LimitsConfig(Section):
@@ -190,6 +168,12 @@ class StationConfig(Section):
                 f"the period of {period_ms:g} ms, or a frame fits two parts"
             )
         return self
+
+
+class ModelFile(Section):
+    """A `[model]` alone, for a change at runtime."""
+
+    model: ModelConfig
 
 
 class RecipeFile(Section):

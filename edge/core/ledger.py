@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 
 from edge.core.counter import delta, wrap
 from edge.core.outcome import CAUSES, Outcome
-from edge.core.part import FrameInfo, Part, Trigger, Verdict
+from edge.core.part import UNNAMED, FrameInfo, Identity, Part, Trigger, Verdict
 
 
 class PartLedger:
@@ -79,7 +79,9 @@ class PartLedger:
         self._highest = None
         self._known.clear()
 
-    def open(self, trigger: Trigger, recipe: str, now_ns: int, misplaced: bool = False) -> list[Part]:
+    def open(
+        self, trigger: Trigger, recipe: str, now_ns: int, misplaced: bool = False, identity: Identity = UNNAMED
+    ) -> list[Part]:
         """Open a part for ``trigger``.  Return the parts that this closes at once, in order of number.
 
         Numbers that the counter skipped become parts too, closed as ``trigger_lost``.  A trigger whose timeout has
@@ -97,14 +99,14 @@ class PartLedger:
             self.jumps += 1
             closed = self.drain("not_synchronised", now_ns)
         else:
-            closed = self.lose(wrap(trigger.number - 1), recipe, trigger.t0_ns, now_ns)
+            closed = self.lose(wrap(trigger.number - 1), recipe, trigger.t0_ns, now_ns, identity)
         self._highest = trigger.number
         if trigger.t0_ns <= now_ns:
             self._newest_t0_ns = trigger.t0_ns
         else:  # it is on another clock, and must not make those on this one look old
             self._booked.append((trigger.number, trigger.t0_ns))
         cause = self._refusal(trigger, jumped, misplaced, now_ns)
-        part = self._part(trigger, recipe)
+        part = self._part(trigger, recipe, identity)
         self.triggers += 1
         if cause:
             closed.append(self._book(part, Verdict(Outcome.NO_DECISION, cause), now_ns))
@@ -114,7 +116,7 @@ class PartLedger:
             self._known.append(trigger.count)
         return closed
 
-    def lose(self, last: int, recipe: str, t0_ns: int, now_ns: int) -> list[Part]:
+    def lose(self, last: int, recipe: str, t0_ns: int, now_ns: int, identity: Identity = UNNAMED) -> list[Part]:
         """Open and close, as ``trigger_lost``, the parts after the highest number up to ``last``; return them.
 
         Nobody knows their counts, so no message can name them to the gateway.  Where no number has been seen yet, or
@@ -127,7 +129,7 @@ class PartLedger:
             self._highest = wrap(self._highest + 1)
             if self._highest not in self._open:
                 self.triggers += 1
-                part = self._part(Trigger(self._highest, None, t0_ns), recipe)
+                part = self._part(Trigger(self._highest, None, t0_ns), recipe, identity)
                 self._booked.append((self._highest, t0_ns))
                 closed.append(self._book(part, Verdict(Outcome.NO_DECISION, "trigger_lost"), now_ns))
         return closed
@@ -236,13 +238,14 @@ class PartLedger:
             return ""
         return "commit_passed" if delta(count_at_most, part.commit_count) >= 0 else ""
 
-    def _part(self, trigger: Trigger, recipe: str) -> Part:
+    def _part(self, trigger: Trigger, recipe: str, identity: Identity) -> Part:
         deadline = trigger.t0_ns + self._timeout_ns
         part = Part(
             trigger=trigger,
             recipe=recipe,
             deadline_ns=deadline,
             frame_deadline_ns=min(deadline, trigger.t0_ns + self._frame_timeout_ns),
+            identity=identity,
         )
         if trigger.count is not None:
             self._place(part, trigger.count)

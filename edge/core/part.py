@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import hypot
 
 from edge.core.outcome import Outcome
 
@@ -66,6 +67,24 @@ class Finding:
         x1, y1, x2, y2 = self.box
         return max(x2 - x1, y2 - y1)
 
+    @property
+    def length_px(self) -> float:
+        """Diagonal of the box in pixels: the longest straight defect that it can hold."""
+        x1, y1, x2, y2 = self.box
+        return hypot(max(0.0, x2 - x1), max(0.0, y2 - y1))
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What decides: a model package, the engine that runs it, and its precision.  It stands in every record."""
+
+    model: str
+    engine: str
+    precision: str
+
+
+UNNAMED = Identity("", "", "")
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -91,6 +110,7 @@ class Part:
         count_interval: encoder counts (first, last) of the surface that it covers, as soon as its count is known.
         commit_count: where the belt must not be before its verdict has left, as soon as its count is known.
         t2_ns, t3_ns: when it closed, and when that was sent.
+        identity: of the model in force when it was triggered.
     """
 
     trigger: Trigger
@@ -105,6 +125,7 @@ class Part:
     verdict: Verdict | None = None
     t2_ns: int | None = None
     t3_ns: int | None = None
+    identity: Identity = UNNAMED
 
     @property
     def number(self) -> int:

@@ -86,6 +86,11 @@ class FramePool:
         """Number of slots."""
         return len(self._views)
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one frame."""
+        return self._views[0].shape
+
     def lease(self, purpose: Purpose) -> Lease | None:
         """Take a free slot, or None where none is free or the purpose's quota is used up."""
         with self._lock:

@@ -48,6 +48,11 @@ class CommandLog:
         """Commands that found no room in the queue, or could not be written."""
         return self._writer.lost if self._writer is not None else 0
 
+    @property
+    def lasts(self) -> bool:
+        """True where there is a file, which outlives the process."""
+        return self._writer is not None
+
     def note(self, command: Command, answer: Answer) -> None:
         """Note one command with its end."""
         if command.name in QUERIES:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import secrets
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 
 import zmq
@@ -18,29 +20,33 @@ from edge.capture.factory import open_camera, open_trigger
 from edge.capture.loop import CaptureThread, TriggerThread
 from edge.capture.thread import DeviceThread, stop_all
 from edge.clock import NS_PER_MS
-from edge.config import RecipeConfig, RecipeFile, StationConfig, parse
+from edge.config import CameraConfig, ModelConfig, RecipeConfig, StationConfig
 from edge.core import budget
 from edge.core.ledger import PartLedger
 from edge.core.match import Matcher
+from edge.core.part import Identity
 from edge.core.pool import FramePool, Purpose
-from edge.core.rules import Rule
+from edge.core.rules import Rule, rules_of
 from edge.engine.base import Engine
 from edge.engine.inspector import Inspector, check_rules
-from edge.engine.select import Choice, build, choose
+from edge.engine.select import Choice, build, choose, import_libraries
 from edge.errors import ConfigError
 from edge.model.gate import golden_gate
 from edge.model.package import Manifest, ModelPackage, load_package
-from edge.record.commands import CommandLog, control, last_state
+from edge.record.commands import control
 from edge.record.journal import Journal
 from edge.record.outcomes import OutcomeWriter
 from edge.record.recording import Decider
+from edge.station.activation import Activation, Loaded
 from edge.station.hang import DeviceHung
-from edge.station.inspection import InspectThread
+from edge.station.inspection import Inspects, InspectThread
 from edge.station.interfaces import StationEvent
+from edge.station.kept import Keeper, with_kept
 from edge.station.loop import Station
 from edge.station.mailbox import Mailbox
-from edge.station.orders import receiver
-from edge.station.reporting import Identity, Reporter
+from edge.station.orders import FORGOTTEN, receiver
+from edge.station.pairs import Pair
+from edge.station.reporting import Reporter
 from edge.station.tape import Recorder, TapedTransport, recording_commands
 from edge.wire.keys import client_keys
 from edge.wire.publisher import Publisher
@@ -55,13 +61,17 @@ EVIDENCE_SLOTS = 4
 """Slots beyond `limits.pool_slots`, for frames that are written to disk after their verdict."""
 
 
-def rules(recipe: RecipeConfig, manifest: Manifest) -> tuple[Rule, ...]:
+RULES_KEPT = 4
+"""Recipes whose rules a model has at hand: the control thread makes them, the signal thread puts them in force."""
+
+
+def rules(recipe: RecipeConfig, manifest: Manifest, camera: CameraConfig) -> tuple[Rule, ...]:
     """Return the recipe's rules for the core.
 
     Raises:
-        ConfigError: the model of ``manifest`` cannot serve one of them.
+        ConfigError: the model of ``manifest`` or the frames of ``camera`` cannot serve one of them.
     """
-    made = tuple(Rule(r.name, r.classes, r.min_score, r.min_area_px, r.min_longer_side_px) for r in recipe.rules)
+    made = rules_of(recipe, camera.width, camera.height)
     check_rules(manifest, made)
     return made
 
@@ -74,10 +84,16 @@ class Deciding:
     engine: Engine
     choice: Choice
     inspector: Inspector
+    camera: CameraConfig
+
+    @property
+    def identity(self) -> Identity:
+        """What stands in the records of the parts that it decides."""
+        return Identity(self.package.identity, self.choice.engine, self.choice.precision)
 
     def rules(self, recipe: RecipeConfig) -> tuple[Rule, ...]:
         """Return the rules of ``recipe``, as ``rules``."""
-        return rules(recipe, self.package.manifest)
+        return rules(recipe, self.package.manifest, self.camera)
 
 
 @contextmanager
@@ -93,7 +109,7 @@ def deciding(config: StationConfig) -> Iterator[Deciding]:
             "name a real engine, or 'auto'; the null engine is for benchmarks without a gateway.",
         )
     package = load_package(Path(config.model.package))
-    rules(config.recipe, package.manifest)  # refused before anything slow
+    rules(config.recipe, package.manifest, config.camera)  # refused before anything slow
     choice = choose(package, config.model.engine, config.model.precision)
     with build(package, choice, config.model.threads, config.model.null_ms) as engine:
         if choice.engine != "null":
@@ -102,7 +118,7 @@ def deciding(config: StationConfig) -> Iterator[Deciding]:
         shape = frame_shape(camera.width, camera.height, camera.color)
         inspector = Inspector(package, engine, shape, camera.color)
         _log.info("%s on %s %s: %s", package.identity, choice.engine, choice.precision, choice.reason)
-        yield Deciding(package, engine, choice, inspector)
+        yield Deciding(package, engine, choice, inspector, camera)
 
 
 def compute_budget(config: StationConfig) -> budget.Budget:
@@ -162,40 +178,37 @@ def devices(config: StationConfig) -> Iterator[tuple[Camera, TriggerSource]]:
         yield camera, source
 
 
-def with_kept_recipe(config: StationConfig) -> StationConfig:
-    """Return ``config`` with the recipe that was last set by command: a restart does not change what is judged by.
-
-    Raises:
-        ConfigError: the record holds a recipe that cannot be used.
-    """
-    record = config.control.record
-    kept = last_state(Path(record)) if record is not None else None
-    if kept is None or "recipe" not in kept:
-        return config
-    recipe = parse({"recipe": kept["recipe"]}, RecipeFile, str(record)).recipe
-    if recipe != config.recipe:
-        _log.warning("Recipe %s, set by command, is kept; the file has %s.", recipe.name, config.recipe.name)
-    return config.model_copy(update={"recipe": recipe})
-
-
 @contextmanager
 def station(config: StationConfig, outcomes: Path | None = None, decide: Decide = deciding) -> Iterator[Station]:
     """Build a station whose threads run; leaving it closes every part, thread, lease and socket.
 
     Raises:
         EdgeError: something is missing or refused, with its remedy.
-        DeviceHung: as it was left, a driver did not return; all else is closed.
+        DeviceHung, EngineHung: as it was left, a driver or an engine did not return; all else is closed.
     """
-    config = with_kept_recipe(config)
-    with decide(config) as decides, assembled(config, decides, devices, outcomes) as result:
+    kept = with_kept(config)
+    with decide(kept) as decides, assembled(kept, decides, devices, outcomes, decide, config.model) as result:
         yield result
 
 
 @contextmanager
 def assembled(
-    config: StationConfig, decides: Deciding, open_devices: Devices, outcomes: Path | None = None
+    config: StationConfig,
+    decides: Deciding,
+    open_devices: Devices,
+    outcomes: Path | None = None,
+    decide: Decide = deciding,
+    own_model: ModelConfig | None = None,
 ) -> Iterator[Station]:
     """Build a station, as ``station``, around what decides and what delivers frames and triggers.
+
+    Args:
+        config: in force at the start.
+        decides: at first.
+        open_devices: opens camera and trigger source.
+        outcomes: file that gets one JSON line a part.
+        decide: loads another model, on command.
+        own_model: of the configuration's file, where a command has put another in force.
 
     Raises:
         EdgeError: something is missing or refused, with its remedy.
@@ -209,10 +222,8 @@ def assembled(
         pool = frame_pool(config)
         frame_timeout_ns = int(limits.frame_timeout_ms * NS_PER_MS)
         ledger, matcher = part_ledger(config, budgeted), frame_matcher(config)
-        choice = decides.choice
-        identity = Identity(decides.package.identity, choice.engine, choice.precision)
-        decider = Decider(identity.model, identity.engine, identity.precision, __version__)
-        recorder = Recorder(config, decider, pool)
+        identity = decides.identity
+        recorder = Recorder(config, _decider(identity), pool)
         stack.callback(recorder.close)
         publisher, wait = None, waiter(mailbox.fd)
         if config.gateway.endpoint is not None:
@@ -226,7 +237,12 @@ def assembled(
             journal = stack.enter_context(closing(Journal(config.journal, "station", config.name, config.lane)))
         reporter = Reporter(config, identity, ledger, pool, publisher, budgeted.deadline_ms, writer, context, journal)
         stack.callback(reporter.close)
-        inspect = InspectThread(decides.inspector, pool, mailbox.post)
+        turns = threading.Lock()  # one inspection at a time, whatever the model
+
+        def inspect_thread(inspector: Inspects) -> InspectThread:
+            return InspectThread(inspector, pool, mailbox.post, turns)
+
+        inspect = inspect_thread(decides.inspector)
         inspect.start()
         stack.callback(inspect.stop)
         opened = stack.enter_context(ExitStack())
@@ -244,32 +260,60 @@ def assembled(
             publisher,
             reporter,
             alive,
-            decides.rules,
+            lru_cache(RULES_KEPT)(decides.rules),
             wait,
             reopen_camera=capture.reopen if camera.triggered_by == "hardware" else None,
             tape=recorder,
+            identity=identity,
+            end=lambda: inspect.end(decides.engine.close),
         )
         stack.callback(result.finish)
         stack.callback(recorder.end, "the station stopped")  # whatever is still open has no verdict to compare
         stack.callback(inspect.stop)  # before the end, so that what it has begun still counts and gives its slot back
-        log: CommandLog | None = None
+        if config.control.path is not None:
+            import_libraries()
+        keeper = Keeper(config.model if own_model is None else own_model)
+
+        def changed(pair: Pair) -> str:
+            recorder.model_changed(pair.recipe, _decider(pair.model.identity), pair.model.settings)
+            return "" if keeper.keep(pair) else FORGOTTEN
 
         def keep(recipe: RecipeConfig) -> bool:
             recorder.recipe = recipe
-            if log is None or config.control.record is None:
-                return False
-            log.state({"recipe": recipe.model_dump(mode="json")})
-            return True
+            return keeper.keep(result.changes.current)
 
-        put = None if journal is None else journal.put
+        def made_ahead(recipe: RecipeConfig) -> tuple[Rule, ...]:
+            return result.changes.current.model.rules(recipe)
+
+        load = partial(_loaded, decide)
+        activation = Activation(config, load, inspect_thread, mailbox.post, result.changes, changed)
+        stack.callback(activation.close)
         record = recording_commands(recorder, mailbox.post, lambda: publisher.grant if publisher is not None else None)
-        orders = receiver(mailbox.post, keep, record, recorder.details)
-        log = stack.enter_context(control(config.control, orders, put))
+        others = {"activate": activation.activate, "rollback": activation.rollback, "record": record}
+        orders = receiver(
+            mailbox.post,
+            keep,
+            others,
+            lambda: {**activation.details(), **recorder.details()},
+            made_ahead,
+        )
+        put = None if journal is None else journal.put
+        keeper.log = stack.enter_context(control(config.control, orders, put))
         threads = (capture, triggers)
         stack.callback(_stop, threads, opened)
         for thread in threads:
             thread.start()
         yield result
+
+
+@contextmanager
+def _loaded(decide: Decide, config: StationConfig) -> Iterator[Loaded]:
+    with decide(config) as decides:
+        yield Loaded(decides.identity, decides.inspector, lru_cache(RULES_KEPT)(decides.rules))
+
+
+def _decider(identity: Identity) -> Decider:
+    return Decider(identity.model, identity.engine, identity.precision, __version__)
 
 
 def _stop(threads: Sequence[DeviceThread], opened: ExitStack) -> None:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
+from typing import Protocol
 
 from edge import flight
 from edge.clock import NS_PER_MS
-from edge.station.interfaces import Inspection
 
 STALL_NS = 500 * NS_PER_MS
 """A loop that turns this late did not wait: the process was stopped, or got no processor."""
+
+
+class Hangs(Protocol):
+    """What can hang."""
+
+    def hung(self, before_ns: int) -> bool:
+        """True while an inspection runs that began before ``before_ns``."""
 
 
 class EngineHung(RuntimeError):
@@ -41,7 +48,7 @@ class HangWatch:
         turned_ns: when the loop last turned, monotonic.
     """
 
-    def __init__(self, inspect: Inspection, hang_ms: float) -> None:
+    def __init__(self, inspect: Hangs, hang_ms: float) -> None:
         self._inspect, self._hang_ms = inspect, hang_ms
         self._hang_ns = int(hang_ms * NS_PER_MS)
         self.turned_ns = self._awake_ns = 0

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Protocol
 
 from edge.capture.events import CaptureEvent, TriggerEvent
-from edge.core.part import Part
+from edge.core.part import Identity, Part
 from edge.core.pool import Lease
 from edge.core.rules import Rule
 from edge.station.inspection import Inspected
@@ -59,6 +59,9 @@ class Reports(Protocol):
 
     def recipe_changed(self, name: str) -> None:
         """Note the recipe by which parts are judged from now on."""
+
+    def model_changed(self, identity: Identity) -> None:
+        """Note the model by which parts are judged from now on."""
 
     def note(self, kind: str, text: str, now: int, **data: object) -> None:
         """Record that something happened: ``kind`` in a word, ``text`` for people."""

@@ -25,9 +25,10 @@ from edge.clock import NS_PER_MS, now_ns
 from edge.config import RecipeConfig, StationConfig
 from edge.core.ledger import PartLedger
 from edge.core.match import Kind, Match, Matcher
-from edge.core.part import FrameInfo, Part, Trigger
+from edge.core.part import UNNAMED, FrameInfo, Identity, Part, Trigger
 from edge.core.pool import FramePool, Lease
 from edge.core.rules import Rule
+from edge.station.changes import Changes
 from edge.station.frames import Frames
 from edge.station.hang import HangWatch
 from edge.station.health import Health
@@ -35,8 +36,8 @@ from edge.station.inspection import Inspected
 from edge.station.interfaces import Inbox, Inspection, Reports, StationEvent, Tape
 from edge.station.link import GatewayLink
 from edge.station.orders import Order
+from edge.station.pairs import Model, Pair, Pairs
 from edge.station.places import Places
-from edge.station.recipes import Recipes
 from edge.wire.publisher import Publisher
 
 _log = logging.getLogger(__name__)
@@ -64,6 +65,11 @@ class Station:
         reopen_camera: has the camera closed and opened again, for a reason in words.  None where frames that do not
             come are no reason: a folder or file that has ended would begin anew.
         tape: records events, frames and parts, or None.
+        identity: of the model behind ``inspect`` and ``rules``.
+        end: as for ``Model``, of that model.
+
+    Attributes:
+        changes: puts other models and recipes in force.
 
     Raises:
         ConfigError: the model cannot serve the recipe.
@@ -85,18 +91,22 @@ class Station:
         clock: Callable[[], int] = now_ns,
         reopen_camera: Callable[[str], None] | None = None,
         tape: Tape | None = None,
+        identity: Identity = UNNAMED,
+        end: Callable[[], None] = lambda: None,
     ) -> None:
         limits, recipe = config.limits, config.recipe
         self._ledger, self._matcher = ledger, matcher
-        self._mailbox, self._inspect, self._reporter = mailbox, inspect, reporter
-        self._rules, self._wait, self._clock = rules, wait, clock
+        self._mailbox, self._reporter, self._wait, self._clock = mailbox, reporter, wait, clock
         self._reopen_camera, self._tape = reopen_camera, tape
         self._places = Places(config)
         self._link = GatewayLink(publisher, reporter, self._places, clock)
         self._health = Health(alive, int(config.camera.silent_ms * NS_PER_MS))
-        self._recipes = Recipes(recipe.name, rules(recipe), int(limits.ceiling_ms * NS_PER_MS))
+        first = Pair(Model(identity, config.model, inspect, rules, end), recipe, rules(recipe))
+        self._pairs = Pairs(first, int(limits.ceiling_ms * NS_PER_MS))
+        self._judged_by: dict[int, Pair] = {}  # the open parts' pairs, by number
+        self.changes = Changes(self._pairs, self._link, reporter)
         self._frames = Frames(pool, tape)
-        self._hang = HangWatch(inspect, limits.hang_ms)
+        self._hang = HangWatch(self._pairs, limits.hang_ms)
         self._stopping = False
         self._hold_ns = int(limits.frame_timeout_ms * NS_PER_MS)
 
@@ -145,19 +155,6 @@ class Station:
         deadline = self._ledger.next_deadline_ns(self._places.track.earliest_ns)
         return due if deadline is None else min(due, deadline)
 
-    def change_recipe(self, recipe: RecipeConfig, now: int) -> None:
-        """Judge parts triggered from ``now`` on by ``recipe``; those triggered before keep the one they had.
-
-        Raises:
-            ConfigError: the model cannot serve it; nothing has changed.
-        """
-        rules = self._rules(recipe)
-        self._recipes.change(recipe.name, rules, now)
-        self._link.change_recipe(recipe)
-        text = f"Parts triggered from now on are judged by recipe {recipe.name}, number {recipe.number()}."
-        _log.warning("%s", text)
-        self._reporter.note("recipe", text, now, recipe=recipe.model_dump(mode="json"))
-
     def state(self, now: int) -> tuple[str, str]:
         """Return the state (RUNNING, WARNING, FAULT, STARTING) and its reason in words."""
         return self._state(now, self._health.alarms(now, self._health.gone(now)))
@@ -192,11 +189,13 @@ class Station:
         elif isinstance(event, FramesMissed):
             self._reporter.lost("counter_gap", event.count)
         elif isinstance(event, TriggersLost):
-            self._close_new(self._ledger.lose(event.last, self._recipes.at(now).name, now, now), None, now)
+            pair = self._pairs.at(now)
+            lost = self._ledger.lose(event.last, pair.recipe.name, now, now, pair.model.identity)
+            self._close_new(lost, None, now)
         elif isinstance(event, EpochChanged):
             self._on_epoch(now)
         elif isinstance(event, Order):
-            event.carry_out(lambda recipe: self.change_recipe(recipe, now), lambda: self.state(now))
+            event.carry_out(lambda recipe: self.changes.recipe(recipe, now), lambda: self.state(now))
         elif isinstance(event, DeviceLost):
             self._health.lost(event.device, event.text)
             flight.request(f"{event.device} lost")
@@ -210,7 +209,8 @@ class Station:
         trigger = self._places.at_edge(trigger)
         number, count, misplaced = trigger.number, trigger.count, self._places.is_misplaced(trigger.count)
         jumps, unknown = self._ledger.jumps, self._ledger.unknown_triggers
-        closed = self._ledger.open(trigger, self._recipes.at(trigger.t0_ns).name, now, misplaced)
+        pair = self._pairs.at(trigger.t0_ns)
+        closed = self._ledger.open(trigger, pair.recipe.name, now, misplaced, pair.model.identity)
         if self._ledger.unknown_triggers > unknown:
             return
         if self._ledger.jumps > jumps:  # before anything is said under a number that now has two meanings
@@ -221,6 +221,7 @@ class Station:
         part = self._ledger.get(number)
         if part is None:
             return
+        self._judged_by[number] = pair
         if count is not None:
             self._link.announce(part)
         elif (told := self._link.told_count(number)) is not None:
@@ -271,7 +272,8 @@ class Station:
         else:
             due = None if part.commit_count is None else self._places.track.earliest_ns(part.commit_count)
             deadline = part.deadline_ns if due is None else min(due, part.deadline_ns)
-            self._inspect.submit(number, held, deadline, self._recipes.at(part.trigger.t0_ns).rules)
+            pair = self._judged_by[number]
+            pair.model.inspect.submit(number, held, deadline, pair.rules)
 
     def _on_inspected(self, event: Inspected, now: int) -> None:
         flight.mark("verdict", event.number)
@@ -288,6 +290,8 @@ class Station:
         if len(self._ledger):
             for part in self._ledger.expire(now, self._places.track.at_most(now)):
                 self._conclude(part)
+        for model in self._pairs.retired(now):
+            model.end()
         self._drop_held(now - self._hold_ns)
         if self._reopen_camera is not None and self._health.take_reopening():
             self._reopen_camera("The camera delivers nothing while parts are triggered.")
@@ -318,6 +322,7 @@ class Station:
         """Send what a part came to.  Every part comes here once."""
         flight.mark("concluded", part.number)
         self._matcher.forget(part.number)
+        self._judged_by.pop(part.number, None)
         self._health.concluded(part)
         self._link.conclude(part)
         if self._tape is not None:

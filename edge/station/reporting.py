@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import zmq
 
@@ -14,7 +13,7 @@ from edge.clock import NS_PER_S, now_ns, wall_iso
 from edge.config import StationConfig
 from edge.core.ledger import PartLedger
 from edge.core.outcome import CAUSES, Disposition
-from edge.core.part import Part
+from edge.core.part import Identity, Part
 from edge.core.pool import FramePool
 from edge.record.journal import Journal
 from edge.record.outcomes import OutcomeWriter
@@ -29,21 +28,12 @@ ACK_PATIENCE_NS = NS_PER_S
 """How long a record waits for its acknowledgement before it is published without."""
 
 
-@dataclass(frozen=True)
-class Identity:
-    """What decides: it stands in every record."""
-
-    model: str
-    engine: str
-    precision: str
-
-
 class Reporter:
     """Publishes and counts.  The signal thread owns it.
 
     Args:
         config: of the station.
-        identity: of what decides.
+        identity: of what decides at first.
         ledger, pool, publisher: whose counters it reports.
         deadline_ms: the effective deadline.
         outcomes: where part records are written, or None.
@@ -129,6 +119,10 @@ class Reporter:
         """Note the recipe by which parts are judged from now on."""
         self._recipe = name
 
+    def model_changed(self, identity: Identity) -> None:
+        """Note the model by which parts are judged from now on."""
+        self._identity = identity
+
     def note(self, kind: str, text: str, now: int, **data: object) -> None:
         """Record that something happened."""
         self._diary.note(kind, text, now, **data)
@@ -196,9 +190,9 @@ class Reporter:
             t3_ns=part.t3_ns,
             t4_ns=t4_ns,
             recipe=part.recipe,
-            model=self._identity.model,
-            engine=self._identity.engine,
-            precision=self._identity.precision,
+            model=part.identity.model,
+            engine=part.identity.engine,
+            precision=part.identity.precision,
             version=__version__,
             wall=wall_iso(),
             session=session,

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import msgspec
 
 from edge.capture.events import FrameArrived, FrameLost
-from edge.config import StationConfig
+from edge.config import ModelConfig, RecipeConfig, StationConfig
 from edge.core.part import FrameInfo, Part, Trigger
 from edge.core.pool import FramePool, Lease, Purpose
 from edge.errors import RecordingError
@@ -36,7 +36,7 @@ class Recorder:
 
     Args:
         config: of the station.
-        decider: what decides.
+        decider: what decides at first.
         pool: whose spare slots hold frames until they are written.
 
     Attributes:
@@ -44,8 +44,9 @@ class Recorder:
     """
 
     def __init__(self, config: StationConfig, decider: Decider, pool: FramePool) -> None:
-        self._config, self._decider, self._pool = config, decider, pool
-        self.recipe = config.recipe
+        self._config, self._pool = config, pool
+        self.recipe, self._decider, self._settings = config.recipe, decider, config.model
+        self._opened = self._in_force()
         self._writer: RecordingWriter | None = None  # of the recording that runs
         self._last: RecordingWriter | None = None  # of that, or of the one before
         self._ending = ""  # why it ends with this turn, which is recorded as a whole
@@ -62,8 +63,9 @@ class Recorder:
         """
         if self._last is not None and self._last.status()["running"]:
             raise RecordingError(f"{self._last.folder} is still being recorded.", "wait for its end, or stop it.")
-        config = self._config.model_copy(update={"recipe": self.recipe})
-        self._last = RecordingWriter(folder, self._pool, config.model_dump(mode="json"), self._decider, bounds)
+        recipe, decider, settings = self._opened = self._in_force()
+        config = self._config.model_copy(update={"recipe": recipe, "model": settings})
+        self._last = RecordingWriter(folder, self._pool, config.model_dump(mode="json"), decider, bounds)
         return self._last
 
     def details(self) -> dict[str, Any]:
@@ -71,12 +73,28 @@ class Recorder:
         return {} if self._last is None else {"recording": self._last.status()}
 
     def begin(self, writer: RecordingWriter, grant: wire.Grant | None) -> None:
-        """Record from this turn on; ``grant`` is the session that is in force."""
+        """Record from this turn on; ``grant`` is the session that is in force.
+
+        Raises:
+            RecordingError: another model or recipe came into force since it was opened.
+        """
+        if self._opened != self._in_force():
+            writer.end("what decides changed before it began")
+            raise RecordingError(f"{writer.folder} was opened for another model or recipe.", "record to a new folder.")
         self.end("another began")
         self._writer = writer
         self._lead_in = _LeadIn(self._config.camera.sync_pairs, self._pool.occupancy()[Purpose.INSPECTION.value])
         self._numbers.clear()
         self._granted = None if grant is None else wire.encode(grant)
+
+    def model_changed(self, recipe: RecipeConfig, decider: Decider, settings: ModelConfig) -> None:
+        """Note another model, with its recipe.  A recording has one: one that runs ends with this turn.
+
+        No part of the new model begins in it: what a turn takes was posted before it.
+        """
+        self.recipe, self._decider, self._settings = recipe, decider, settings
+        if self._writer is not None:
+            self._ending = "another model was put in force"
 
     def stop(self) -> None:
         """End the recording after this turn of the loop."""
@@ -138,6 +156,9 @@ class Recorder:
         if self._writer is not None:
             self._lead_in.ended(part)
             self._writer.part(part)
+
+    def _in_force(self) -> tuple[RecipeConfig, Decider, ModelConfig]:
+        return self.recipe, self._decider, self._settings
 
     def _line(self, writer: RecordingWriter, at_ns: int, event: StationEvent) -> Line | None:
         self._lead_in.saw(event)

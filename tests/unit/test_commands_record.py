@@ -45,7 +45,7 @@ def running(folder: Path) -> Iterator[tuple[RecordedStation, StationConfig]]:
     post = made.box.events.append
     commands = recording_commands(made.tape, post, lambda: None)
     station = threading.Thread(target=run)
-    with control(config.control, receiver(post, record=commands, details=made.tape.details)):
+    with control(config.control, receiver(post, others={"record": commands}, details=made.tape.details)):
         station.start()
         try:
             yield made, config

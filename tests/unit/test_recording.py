@@ -230,7 +230,7 @@ def test_lines_that_find_no_room_end_the_recording(tmp_path: Path, monkeypatch: 
 def test_it_is_commanded_through_the_control_socket(tmp_path: Path) -> None:
     made = RecordedStation(tmp_path / "r", begins=False)
     record = recording_commands(made.tape, made.box.events.append, lambda: made.publisher.grant)
-    serve = receiver(made.box.events.append, record=record, details=made.tape.details)
+    serve = receiver(made.box.events.append, others={"record": record}, details=made.tape.details)
     socket = tmp_path / "control"
     answers: list[dict[str, Any]] = []
 

@@ -16,9 +16,9 @@ from edge import config as cfg
 from edge.capture import thread
 from edge.capture.base import Camera, TriggerSource
 from edge.clock import now_ns
-from edge.core.part import FrameInfo, Part, Trigger
+from edge.core.part import FrameInfo, Identity, Part, Trigger
 from edge.core.pool import Frame
-from edge.engine.select import Choice
+from edge.core.rules import Rule
 from edge.errors import CameraError
 from edge.record.journal.reader import Folder
 from edge.station import build
@@ -27,7 +27,8 @@ from edge.station.hang import DeviceHung
 from edge.station.health import BLIND_PARTS
 from edge.station.loop import Station
 from edge.station.tape import Recorder
-from tests.support_station import PASS, PITCH, RECIPE, rules
+from edge.wire.control import request
+from tests.support_station import PASS, PITCH, RECIPE, UNKNOWN_CLASS, rules
 
 PATIENCE_S = 5.0
 TIMEOUT_MS = 20.0
@@ -99,13 +100,12 @@ class Picture(Lens):
     triggered_by: Literal["hardware", "software"] = "software"  # type: ignore[misc]
 
 
-def deciding() -> Deciding:
+def deciding(rules: Callable[[cfg.RecipeConfig], tuple[Rule, ...]] = rules) -> Deciding:
     """Return what passes everything."""
     return cast(
         Deciding,
         SimpleNamespace(
-            package=SimpleNamespace(identity="test"),
-            choice=Choice("none", "none", "a test"),
+            identity=Identity("test", "none", "none"),
             inspector=SimpleNamespace(inspect=lambda *_: PASS),
             rules=rules,
         ),
@@ -113,7 +113,7 @@ def deciding() -> Deciding:
 
 
 @contextmanager
-def station(folder: Path, camera: Lens, **sections: object) -> Iterator[Station]:
+def station(folder: Path, camera: Lens, decides: Deciding | None = None, **sections: object) -> Iterator[Station]:
     """Run the real thing around ``camera``."""
     config = cfg.parse(
         {
@@ -134,7 +134,7 @@ def station(folder: Path, camera: Lens, **sections: object) -> Iterator[Station]
         with closing(camera), closing(Eye(camera)) as eye:
             yield camera, eye
 
-    with assembled(config, deciding(), devices) as made:
+    with assembled(config, decides or deciding(), devices) as made:
         yield made
 
 
@@ -178,6 +178,38 @@ def test_a_camera_on_a_wire_that_delivers_nothing_is_opened_anew(tmp_path: Path)
         assert turn_until(made, lambda: "open" in camera.calls)
         assert parts(made) >= BLIND_PARTS
     assert camera.calls == ["close", "open", "close"]
+
+
+def test_rules_are_made_in_the_control_thread_and_libraries_are_there_in_front_of_the_first_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    makers: list[str] = []
+    imported: list[None] = []
+    answers: list[dict[str, Any]] = []
+
+    def slow_rules(recipe: cfg.RecipeConfig) -> tuple[Rule, ...]:
+        makers.append(threading.current_thread().name)
+        return rules(recipe)
+
+    def ask(name: str) -> None:
+        path = tmp_path / name
+        answers.append(request(tmp_path / "control", "recipe", path=str(path)))
+
+    (tmp_path / "good.toml").write_text('[recipe]\nname = "night"\nrules = [{ name = "any" }]\n')
+    bad = f'[recipe]\nname = "bad"\nrules = [{{ name = "any", classes = ["{UNKNOWN_CLASS}"] }}]\n'
+    (tmp_path / "bad.toml").write_text(bad)
+    monkeypatch.setattr(build, "import_libraries", lambda: imported.append(None))
+    control = {"path": str(tmp_path / "control")}
+    with station(tmp_path, Lens(), deciding(slow_rules), control=control) as made:
+        assert imported == [None]
+        makers.clear()
+        for name in ("good.toml", "bad.toml"):
+            asking = threading.Thread(target=ask, args=(name,))
+            asking.start()
+            assert turn_until(made, lambda asking=asking: not asking.is_alive())  # type: ignore[misc]
+        assert made.changes.current.recipe.name == "night"
+    assert [answer["ok"] for answer in answers] == [True, False]
+    assert makers == ["control", "control"], "the signal thread made rules, which may take longer than a part may"
 
 
 def test_pictures_that_have_come_to_their_end_do_not_begin_anew(tmp_path: Path) -> None:

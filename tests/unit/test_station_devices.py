@@ -194,7 +194,7 @@ def test_sessions_and_recipes_are_noted() -> None:
     assert data["gateway_session"] == 1
     made.say(wire.Revoke(session=1, reason="test"))
     assert made.reports.notes[-1] == ("session_ended", "Session 1 ended: test.", {"session": 1})
-    made.station.change_recipe(made.config.recipe, made.now)
+    made.station.changes.recipe(made.config.recipe, made.now)
     kind, _, data = made.reports.notes[-1]
     assert kind == "recipe"
     assert data["recipe"] == made.config.recipe.model_dump(mode="json")

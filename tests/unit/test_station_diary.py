@@ -18,12 +18,12 @@ from edge import config as cfg
 from edge import flight
 from edge.clock import NS_PER_S, now_ns
 from edge.core.outcome import Outcome
-from edge.core.part import FrameInfo, Part, Trigger, Verdict
+from edge.core.part import FrameInfo, Identity, Part, Trigger, Verdict
 from edge.record.journal import Journal
 from edge.record.journal.reader import Folder
 from edge.station.diary import COUNTS_NS, LOOK_NS
 from edge.station.loop import JOURNAL_TROUBLE
-from edge.station.reporting import Identity, Reporter
+from edge.station.reporting import Reporter
 from edge.wire import messages as wire
 from tests.support_station import Rig
 
@@ -75,8 +75,12 @@ def writing(tmp_path: Path) -> Iterator[Writing]:
         yield made
 
 
+EARLIER = Identity("earlier", "onnxruntime", "int8")
+"""Of a part that was triggered before another model came into force."""
+
+
 def part(number: int, t0_ns: int, frame: FrameInfo | None = None) -> Part:
-    made = Part(Trigger(number, 7, t0_ns), "night", 0, 0, count=7, frame=frame)
+    made = Part(Trigger(number, 7, t0_ns), "night", 0, 0, count=7, frame=frame, identity=EARLIER)
     made.verdict, made.t2_ns, made.t3_ns = Verdict(Outcome.PASS, "clean"), t0_ns + 20, t0_ns + 30
     return made
 
@@ -89,7 +93,7 @@ def test_a_part_is_recorded_with_its_times_its_session_and_what_became_of_it(wri
     first, second = writing.read().parts()
     assert (first.number, first.session, first.disposition, first.tag) == (1, 5, "ACCEPTED", "plate 1")
     assert [first.t0_ns, first.t1_ns, first.t2_ns, first.t3_ns, first.t4_ns] == [t0 + n for n in (0, 10, 20, 30, 40)]
-    assert (first.recipe, first.model, first.engine, first.precision) == ("night", "model", "engine", "fp32")
+    assert (first.recipe, first.model, first.engine, first.precision) == ("night", "earlier", "onnxruntime", "int8")
     assert (second.number, second.session, second.disposition, second.t4_ns) == (2, 0, "", None)
 
 

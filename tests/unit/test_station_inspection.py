@@ -94,13 +94,6 @@ def test_a_warm_up_that_never_ends_is_an_error(bench: Bench, monkeypatch: pytest
         bench.thread.start()
 
 
-def test_a_pool_without_a_slot_for_inspection_is_an_error(bench: Bench) -> None:
-    bench.pool = FramePool(1, (4, 4), {Purpose.CAPTURE: 1})
-    bench.thread = InspectThread(bench.inspector, bench.pool, bench.results.put)
-    with pytest.raises(RuntimeError, match="no slot"):
-        bench.thread.start()
-
-
 def test_verdicts_come_in_order_with_their_numbers_and_leases(bench: Bench) -> None:
     bench.thread.start()
     leases = [bench.submit(number, level) for number, level in ((7, 0), (8, 255), (9, 0))]
@@ -151,6 +144,40 @@ def test_an_error_that_stays_is_logged_once(bench: Bench, caplog: pytest.LogCapt
         bench.submit(number)
         bench.result()
     assert len([r for r in caplog.records if "No memory" in r.getMessage()]) == 1
+
+
+def test_two_models_never_inspect_at_once_and_one_that_waits_for_a_hung_one_is_hung_too() -> None:
+    turns, first, second = threading.Lock(), Bench(), Bench()
+    for made in (first, second):
+        made.thread = InspectThread(made.inspector, made.pool, made.results.put, turns)
+        made.thread.start()
+    calls = second.inspector.calls
+    first.inspector.may_go.clear()
+    first.submit(1)
+    while not turns.locked():
+        assert first.results.empty()
+    second.submit(2)
+    while not second.thread.hung(NO_DEADLINE):
+        assert second.results.empty()
+    assert second.inspector.calls == calls, "it inspects beside the other"
+    first.inspector.may_go.set()
+    assert (first.result().number, second.result().number) == (1, 2)
+    for made in (first, second):
+        assert not made.thread.hung(NO_DEADLINE)
+        assert made.thread.stop()
+
+
+def test_a_frame_that_is_late_once_it_has_its_turn_is_not_inspected() -> None:
+    turns, made = threading.Lock(), Bench()
+    made.thread = InspectThread(made.inspector, made.pool, made.results.put, turns)
+    made.thread.start()
+    with turns:
+        due_ns = now_ns() + 20_000_000
+        made.submit(1, deadline_ns=due_ns)
+        while now_ns() < due_ns:
+            pass
+    assert made.result().verdict.cause == "compute_timeout"
+    assert made.thread.stop()
 
 
 def test_only_an_inspection_that_runs_can_hang(bench: Bench) -> None:

@@ -20,7 +20,7 @@ from edge.clock import NS_PER_MS, NS_PER_S, now_ns
 from edge.core.ledger import PartLedger
 from edge.core.match import Matcher
 from edge.core.outcome import Outcome
-from edge.core.part import FrameInfo, Trigger, Verdict
+from edge.core.part import FrameInfo, Identity, Trigger, Verdict
 from edge.core.pool import FramePool, Purpose
 from edge.core.rules import Rule
 from edge.station.hang import EngineHung
@@ -28,7 +28,7 @@ from edge.station.inspection import InspectThread
 from edge.station.interfaces import StationEvent
 from edge.station.loop import Station
 from edge.station.mailbox import Mailbox
-from edge.station.reporting import Identity, Reporter
+from edge.station.reporting import Reporter
 from edge.wire import messages as wire
 from edge.wire.publisher import Publisher
 from edge.wire.sockets import Context, Dealer, bind, connect, receive, send, waiter

@@ -173,7 +173,7 @@ class StationMachine(RuleBasedStateMachine):
         if not really:
             return
         recipe = OTHER if self.rig.reports.recipe != "second" else self.rig.config.recipe
-        self.rig.station.change_recipe(recipe, self.rig.now)
+        self.rig.station.changes.recipe(recipe, self.rig.now)
 
     @rule(device=st.sampled_from([""] * 8 + ["camera", "trigger"]), counter=st.sampled_from([0, 1, 2, 70, -5]))
     def away(self, device: str, counter: int) -> None:

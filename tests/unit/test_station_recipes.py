@@ -7,7 +7,6 @@ import pytest
 from edge import config as cfg
 from edge.clock import NS_PER_MS
 from edge.errors import ConfigError
-from edge.station.recipes import Recipes
 from edge.wire import messages as wire
 from tests.support_station import UNKNOWN_CLASS, Rig, rules
 
@@ -24,7 +23,7 @@ def test_parts_triggered_before_a_change_keep_their_recipe() -> None:
     made.post(made.frame(1))
     before = made.now + 30 * NS_PER_MS
     made.now = before + 1
-    made.station.change_recipe(STRICTER, made.now)
+    made.station.changes.recipe(STRICTER, made.now)
     made.now += 50 * NS_PER_MS
     made.post(made.edge(2, t0_ns=before))  # triggered before the change, and told after it
     made.post(made.frame(2, exposed_ns=before))
@@ -42,7 +41,7 @@ def test_parts_triggered_before_a_change_keep_their_recipe() -> None:
 
 def test_a_change_is_told_under_the_session_and_with_the_next_hello() -> None:
     made = rig()
-    made.station.change_recipe(STRICTER, made.now)
+    made.station.changes.recipe(STRICTER, made.now)
     assert made.heard() == [wire.Recipe(session=1, recipe="second", recipe_number=STRICTER.number())]
     made.say(wire.Revoke(session=1, reason="test"))
     made.wait_ms(200.0)
@@ -53,7 +52,7 @@ def test_a_change_is_told_under_the_session_and_with_the_next_hello() -> None:
 def test_a_change_without_room_to_tell_it_is_told_later() -> None:
     made = rig()
     made.gateway.room = 0
-    made.station.change_recipe(STRICTER, made.now)
+    made.station.changes.recipe(STRICTER, made.now)
     made.gateway.room = 5
     made.beat(0)
     made.station.work()
@@ -65,7 +64,7 @@ def test_a_change_without_a_session_is_told_when_one_was_asked_for_before_it() -
     made = Rig()
     made.station.work()
     assert isinstance(made.heard()[0], wire.Hello)
-    made.station.change_recipe(STRICTER, made.now)
+    made.station.changes.recipe(STRICTER, made.now)
     made.session = 1
     made.say(wire.Grant(session=1, gateway_session=1, plc_session=1, epoch=0, fence=0, fail_safe="reject", boot_id=""))
     assert [message.recipe for message in made.heard() if isinstance(message, wire.Recipe)] == ["second"]
@@ -74,7 +73,7 @@ def test_a_change_without_a_session_is_told_when_one_was_asked_for_before_it() -
 def test_a_grant_that_answers_an_older_hello_is_told_of_a_change_that_a_newer_one_named() -> None:
     made = Rig()
     made.station.work()
-    made.station.change_recipe(STRICTER, made.now)
+    made.station.changes.recipe(STRICTER, made.now)
     made.wait_ms(100.0)
     assert [m.recipe for m in made.heard() if isinstance(m, wire.Hello)] == ["first", "second"]
     made.grant()
@@ -87,7 +86,7 @@ def test_a_recipe_that_the_model_cannot_serve_changes_nothing() -> None:
     made = rig()
     unservable = cfg.RecipeConfig(rules=(cfg.RuleConfig(name="dents", classes=(UNKNOWN_CLASS,)),))
     with pytest.raises(ConfigError, match=UNKNOWN_CLASS):
-        made.station.change_recipe(unservable, made.now)
+        made.station.changes.recipe(unservable, made.now)
     assert made.heard() == []
     made.part(1)
     assert made.reports.parts[1].recipe == "first"
@@ -95,29 +94,11 @@ def test_a_recipe_that_the_model_cannot_serve_changes_nothing() -> None:
         Rig(recipe={"rules": [{"name": "dents", "classes": [UNKNOWN_CLASS]}]})
 
 
-def test_recipes_are_kept_as_long_as_parts_of_theirs_can_be_open() -> None:
-    recipes = Recipes("0", (), 100)
-    for now in (10, 20, 60):
-        recipes.change(str(now), (), now)
-    assert [recipes.at(t0).name for t0 in (-5, 9, 10, 19, 20, 59, 60, 1000)] == [
-        "0",
-        "0",
-        "10",
-        "10",
-        "20",
-        "20",
-        "60",
-        "60",
-    ]
-    recipes.change("130", (), 130)  # what ended at 10 or 20 concerns no open part any more
-    assert [recipes.at(t0).name for t0 in (9, 19, 20, 60, 130)] == ["20", "20", "20", "60", "130"]
-
-
 def test_after_each_grant_the_recipe_is_told_once() -> None:
     made = rig()
     made.say(wire.Revoke(session=1, reason="test"))
     made.heard()
-    made.station.change_recipe(STRICTER, made.now)
+    made.station.changes.recipe(STRICTER, made.now)
     made.wait_ms(200.0)
     assert {m.recipe for m in made.heard() if isinstance(m, wire.Hello)} == {"second"}
     made.session = 1

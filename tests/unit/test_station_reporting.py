@@ -10,8 +10,8 @@ import zmq
 
 from edge.config import TelemetryConfig
 from edge.core.outcome import Outcome
-from edge.core.part import Part, Trigger, Verdict
-from edge.station.reporting import ACK_PATIENCE_NS, Identity, Reporter
+from edge.core.part import Identity, Part, Trigger, Verdict
+from edge.station.reporting import ACK_PATIENCE_NS, Reporter
 from edge.wire import messages as wire
 from edge.wire.sockets import connect, receive
 from tests.support_station import START_NS, Rig
