@@ -55,6 +55,9 @@ prove: $(RUNTIME) ## the verdict contract over 1,900,000 simulated parts under e
 soak: $(DEV) ## 110,000 parts through real processes, a random fault every 3 seconds, 15 minutes
 	$(BIN)/edge soak --parts 110000 --rate 150 --fault-every 3 --seed 1 --json
 
+check-exporters: $(DEV) ## each family of networks, really exported, against its own framework; an environment of its own, 6 GB, 15 minutes
+	$(BIN)/python tests/exporters/check.py $(or $(EXPORTERS),.exporters)
+
 mutation: $(MUTATION) ## plant bugs in the core and count those that no test finds, 15 minutes
 	EDGE_EXAMPLES=0.15 $(BIN)/python -m mutmut run --max-children 2
 	$(BIN)/python tests/mutation/score.py
@@ -69,6 +72,6 @@ lock: $(DEV) ## resolve the requirements anew, for every supported Python and ma
 	$(BIN)/python deploy/lock.py
 
 clean: ## remove what these commands made
-	rm -rf .venv mutants .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
+	rm -rf .venv .exporters mutants .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
 
-.PHONY: help demo test test-process test-train prove soak mutation lint lock clean
+.PHONY: help demo test test-process test-train prove soak check-exporters mutation lint lock clean

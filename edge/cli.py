@@ -13,8 +13,12 @@ import typer
 from edge import __version__, config, logs
 from edge.commands.bench_cli import app as bench_app
 from edge.commands.control import app as control_app
+from edge.commands.dataset_cli import app as dataset_app
+from edge.commands.dataset_simulate import simulate_command
 from edge.commands.journal_cli import app as journal_app
 from edge.commands.keys_cli import app as keys_app
+from edge.commands.model_activate import activate_command, rollback_command
+from edge.commands.model_evaluate_cli import evaluate_command
 from edge.commands.record_cli import record_command, replay_command
 from edge.commands.soak_cli import soak_command
 from edge.errors import EdgeError
@@ -27,7 +31,12 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-app.add_typer(model_app, name="model", help="Prepare, show and verify model packages.")
+model_app.command("evaluate")(evaluate_command)
+model_app.command("activate")(activate_command)
+model_app.command("rollback")(rollback_command)
+dataset_app.command("simulate")(simulate_command)
+app.add_typer(model_app, name="model")
+app.add_typer(dataset_app, name="dataset")
 app.add_typer(simulate_app, name="simulate", help="The simulated plant, which also judges where every part went.")
 app.add_typer(bench_app, name="bench")
 app.add_typer(control_app, name="control")
@@ -119,10 +128,13 @@ def train_command(
 
 @app.command("demo")
 def demo_command(
-    parts: Annotated[int, typer.Option(min=1, help="Plates to inspect.")] = 300,
+    parts: Annotated[int | None, typer.Option(min=1, help="Plates to inspect; 300, or one a picture.")] = None,
     rate: Annotated[float, typer.Option(min=1, max=6000, help="Plates a minute; its gate holds 650.")] = 600.0,
     seed: Annotated[int, typer.Option(min=0, max=999_999, help="Of the plates; training uses none of these.")] = 7,
     metrics_port: Annotated[int, typer.Option(min=0, max=65535, help="Of the monitor; 0 takes a free one.")] = 0,
+    surface: Annotated[str, typer.Option(help="steel: simulated plates; neu: your own pictures.")] = "steel",
+    images: Annotated[Path | None, typer.Option(help="For neu: images/ and annotations/ (VOC), or pictures.")] = None,
+    package: Annotated[Path | None, typer.Option(help="The model package; each surface has its own.")] = None,
     as_json: Json = False,
 ) -> None:
     """Run referee, gateway, station and monitor on simulated plates, and show what came of it."""
@@ -130,7 +142,7 @@ def demo_command(
 
     from edge.commands import demo
 
-    summary = demo.demo(parts, rate, seed, Console(stderr=as_json), metrics_port)
+    summary = demo.demo(parts, rate, seed, Console(stderr=as_json), metrics_port, surface, images, package)
     if as_json:
         print(json.dumps(summary, indent=1))
     else:

@@ -202,7 +202,7 @@ def run(
     shape = frame_shape(camera.width, camera.height, camera.color)
     with NullEngine(target.input.shape, target.output.candidates, config.model.null_ms) as engine:
         inspector = Inspector(package, engine, shape, camera.color)
-        decides = Deciding(package, engine, Choice(*NULL, "its duration is fixed"), inspector)
+        decides = Deciding(package, engine, Choice(*NULL, "its duration is fixed"), inspector, camera)
         timers: list[_Timer] = []
 
         @contextmanager

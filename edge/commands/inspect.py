@@ -22,12 +22,11 @@ from edge.capture.folder import FolderCamera
 from edge.clock import NS_PER_S, now_ns
 from edge.config import StationConfig
 from edge.core.outcome import Outcome
-from edge.core.part import Verdict
+from edge.core.part import Identity, Verdict
 from edge.core.pool import FramePool, Purpose
 from edge.errors import EngineError
 from edge.station.build import Deciding, deciding
 from edge.station.inspection import NO_DEADLINE, Inspected, InspectThread
-from edge.station.reporting import Identity
 
 QUIET_S = 2
 CORRUPT = Verdict(Outcome.NO_DECISION, "frame_corrupt")

@@ -10,7 +10,7 @@ from typing import Any, get_args
 import msgspec
 
 from edge.commands import config_edit
-from edge.config import GuardConfig
+from edge.config import GuardConfig, RuleConfig
 from edge.core.alarms import ALARMS
 from edge.core.modes import Mode
 from edge.core.outcome import CAUSES, Disposition
@@ -65,6 +65,22 @@ VOIDED = {
     "session_lost": "the PLC restarted or the encoder's epoch changed: nobody will say",
     "no_word": "the part has met the gate, and the PLC has not said what it did",
 }
+
+RULE = {
+    "name": "what the operator reads when it fires",
+    "classes": "classes of the model that it looks at; without, all",
+    "min_score": "lowest score, above 0, up to 1; not below the model's own floor",
+    "min_area_px": "smallest area of the box, in square pixels of the frame",
+    "min_longer_side_px": "smallest longer side of the box, in pixels",
+    "min_length_px": "smallest diagonal of the box, in pixels: the longest straight defect that it can hold",
+    "min_area_mm2": "the same area in square millimetres; needs `mm_per_px`",
+    "min_longer_side_mm": "the same side in millimetres; needs `mm_per_px`",
+    "min_length_mm": "the same diagonal in millimetres; needs `mm_per_px`",
+    "zones": "where a finding counts; without, the whole frame",
+    "exclude": "where none counts, cut out of `zones`",
+    "min_share": "smallest share of the box's area that lies where it counts; at 0 it need only touch",
+}
+"""By the key of a rule."""
 
 _MARK = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
@@ -125,6 +141,15 @@ def _alarms() -> str:
     return markdown(("alarm", "what happened", "what to do", "reaction by default"), rows)
 
 
+def _rule() -> str:
+    def default(key: str) -> str:
+        field = RuleConfig.model_fields[key]
+        value = list(field.default) if isinstance(field.default, tuple) else field.default
+        return "required" if field.is_required() else f"`{value}`"
+
+    return markdown(("key", "default", "meaning"), ((f"`{key}`", default(key), text) for key, text in RULE.items()))
+
+
 def _dispositions() -> str:
     return markdown(("disposition", "meaning"), ((f"`{d.value}`", text) for d, text in DISPOSITIONS.items()))
 
@@ -147,6 +172,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "commissioning": lambda: _registers(table.COMMISSIONING),
     "messages": _messages,
     "modes": _modes,
+    "rule": _rule,
     "alarms": _alarms,
     "dispositions": _dispositions,
     "causes": _causes,

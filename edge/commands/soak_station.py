@@ -79,7 +79,8 @@ def scripted(settings: StationConfig) -> Iterator[Deciding]:
     choice = Choice("scripted", "none", "a soak reads marks and looks at no surface")
     inspector = MarkInspector(package.manifest.classes, settings.model.null_ms)
     with NullEngine(package.manifest.input.shape) as engine:
-        yield Deciding(package, engine, choice, cast(Inspector, inspector))  # all that is asked of it is `inspect`
+        asked = cast(Inspector, inspector)  # for no more than `inspect`
+        yield Deciding(package, engine, choice, asked, settings.camera)
 
 
 def main(

@@ -37,7 +37,7 @@ def test_this_machine_is_fit() -> None:
     findings = doctor.examine()
     assert not doctor.failed(findings), doctor.render(findings)
     found = by_name(findings)
-    assert found["engine onnxruntime"].detail.endswith("fp32 on this CPU")
+    assert found["engine onnxruntime"].detail.endswith("int8, fp32, fp16 on this CPU")
     assert found["Python"].status == "ok"
 
 

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from edge import cli
 from edge.commands import signals as pages
+from edge.config import RuleConfig
 from edge.core.alarms import ALARMS
 from edge.core.outcome import CAUSES, Disposition
 from edge.core.session import Permit, Session
@@ -105,6 +106,10 @@ def test_no_two_rows_of_a_block_overlap() -> None:
 
 def _registers(row: table.Row) -> range:
     return range(row.address, row.address + row.length)
+
+
+def test_every_key_of_a_rule_is_explained() -> None:
+    assert pages.RULE.keys() == RuleConfig.model_fields.keys()
 
 
 # -- the rows say where the driver reads and writes --------------------------------------------------------------

@@ -19,8 +19,8 @@ from edge import clock, errors
 from edge.simulate import cli
 from edge.simulate import plc_map as plc
 from edge.simulate.console import Console, ConsoleError
-from edge.simulate.devices import FolderScene
 from edge.simulate.modbus import ModbusServer
+from edge.simulate.pictures import FolderScene
 from edge.simulate.plant import Plant
 from edge.simulate.plc import PlcProgram
 from edge.simulate.plc_io import Inputs, Outputs

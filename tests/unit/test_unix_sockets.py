@@ -15,9 +15,10 @@ import pytest
 import zmq
 
 from edge import config as cfg
+from edge.core.part import Identity
 from edge.errors import ConfigError, ControlError, PortBusy
 from edge.gateway.transport import router
-from edge.station.reporting import Identity, Reporter
+from edge.station.reporting import Reporter
 from edge.wire import control, unix
 from edge.wire.sockets import Context, Dealer, bind
 from tests.support_station import Rig
