@@ -320,7 +320,7 @@ def squared_error(values: NDArray[np.float64], clip: float, levels: int) -> floa
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([SIGNED_LEVELS, UNSIGNED_LEVELS]), st.floats(1.0, 4.0))
 def test_the_finest_range_errs_no_more_than_the_others(seed: int, levels: int, tail: float) -> None:
-    values = np.random.default_rng(seed).standard_normal(20_000) ** 3 * tail
+    values = np.random.default_rng(seed).standard_normal(400_000) ** 3 * tail  # with few, clipping one costs too much
     spread = spread_of(values)
     errors = {name: squared_error(values, choose(spread, levels), levels) for name, choose in ranges.METHODS.items()}
     assert errors["finest"] <= min(errors.values()) * 1.05
