@@ -12,6 +12,16 @@ from pathlib import Path
 from edge.errors import ModelError
 
 
+def require_absent(out: Path) -> None:
+    """Check early what ``whole_folder`` checks in the end, before minutes of work for nothing.
+
+    Raises:
+        ModelError: ``out`` exists.
+    """
+    if out.exists():
+        raise ModelError(f"{out} exists already.", "choose another folder, or remove it: packages are never changed.")
+
+
 @contextmanager
 def whole_folder(out: Path) -> Iterator[Path]:
     """Yield a folder to write in, which becomes ``out`` at the end, or vanishes where the block raises.
@@ -19,8 +29,7 @@ def whole_folder(out: Path) -> Iterator[Path]:
     Raises:
         ModelError: ``out`` exists.
     """
-    if out.exists():
-        raise ModelError(f"{out} exists already.", "choose another folder, or remove it: packages are never changed.")
+    require_absent(out)
     out.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:

@@ -12,7 +12,7 @@ import numpy as np
 from edge.errors import ModelError
 from edge.model.export import INPUT_NAME, Export
 from edge.model.families import Family, Normalisation
-from edge.model.onnx_builder import FLOAT, UINT8, Builder
+from edge.model.onnx_builder import FLOAT, UINT8, Builder, checked
 from edge.model.package import CANDIDATE_WIDTH, CANDIDATES_NAME, HEADS_NAME, Heads, Input
 
 
@@ -46,7 +46,6 @@ def splice(
     Raises:
         ModelError: the result is not valid, or the network yields fewer than K ``candidates``.
     """
-    import onnx
     from onnx import helper
 
     if candidates > heads.rows:
@@ -76,7 +75,8 @@ def splice(
         ir_version=export.model.ir_version,
     )
     result.producer_name = "edge model prepare"
-    return _checked(onnx, export, result)
+    problem = f"The graph prepared from {export.source} is not valid"
+    return checked(result, problem, "export the network again with opset 17.")
 
 
 def _renamed(nodes: Any, old: str, new: str) -> list[Any]:
@@ -91,15 +91,3 @@ def _renamed(nodes: Any, old: str, new: str) -> list[Any]:
                     names[index] = new
         copies.append(copy)
     return copies
-
-
-def _checked(onnx: Any, export: Export, model: Any) -> bytes:
-    try:
-        onnx.checker.check_model(model, full_check=True)
-        inferred = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
-    except Exception as error:  # onnx raises classes of its own
-        raise ModelError(
-            f"The graph prepared from {export.source} is not valid: {error}.", "export the network again with opset 17."
-        ) from error
-    content: bytes = inferred.SerializeToString(deterministic=True)
-    return content

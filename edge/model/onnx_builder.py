@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.errors import ModelError
+
 PREFIX = "edge_"
 FLOAT, UINT8 = 1, 2  # onnx.TensorProto's
 
@@ -60,3 +62,20 @@ class Builder:
         """Return boxes x1, y1, x2, y2, (1, K, 4), from centres x, y and sides w, h, (1, K, 2) each."""
         halves = self.add("Mul", sides, self.constant(np.full((1, 1, 1), 0.5, np.float32)))
         return self.add("Concat", self.add("Sub", centres, halves), self.add("Add", centres, halves), axis=2)
+
+
+def checked(model: Any, problem: str, remedy: str) -> bytes:
+    """Return a finished graph, with the shapes of all its tensors, as bytes.
+
+    Raises:
+        ModelError: it is no valid graph; ``problem`` and ``remedy`` say so to a user.
+    """
+    import onnx
+
+    try:
+        onnx.checker.check_model(model, full_check=True)
+        inferred = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
+    except Exception as error:  # onnx raises classes of its own
+        raise ModelError(f"{problem}: {error}.", remedy) from error
+    content: bytes = inferred.SerializeToString(deterministic=True)
+    return content

@@ -16,7 +16,7 @@ from edge.model.excite import make_golden
 from edge.model.export import read_export
 from edge.model.families import FAMILIES, Family, Normalisation
 from edge.model.families.recognise import recognise
-from edge.model.folder import whole_folder
+from edge.model.folder import require_absent, whole_folder
 from edge.model.golden import GOLDEN_FILE
 from edge.model.graph import splice
 from edge.model.metadata import resolve_classes
@@ -119,8 +119,7 @@ def prepare(
         ModelError: ``out`` exists, or ``source`` is not what ``spec`` says.
         MissingExtra: onnx, tomli-w (extra ``model``) or onnxruntime is not installed.
     """
-    if out.exists():
-        raise ModelError(f"{out} exists already.", "choose another folder, or remove it: packages are never changed.")
+    require_absent(out)
     graph, fields = prepare_graph(source, spec)
     with whole_folder(out) as folder:
         write_package(folder, graph, fields, progress)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edge.errors import ModelError
 from edge.model.derive import Tried, child, shortfall
+from edge.model.folder import require_absent
 from edge.model.golden import golden_cases
 from edge.model.package import MODEL_FILE, Manifest, ModelPackage, Precision
 from edge.model.quantize_effect import Effect
@@ -99,8 +100,7 @@ def quantize(
     own = package.manifest.precision
     if own != "fp32":
         raise ModelError(f"{package.identity} is in {own} already.", "give the package that it was made from.")
-    if out.exists():
-        raise ModelError(f"{out} exists already.", "choose another folder, or remove it: packages are never changed.")
+    require_absent(out)
     if signed and precision != "int8":
         raise ModelError(
             f"Signed activations were asked for in {precision}.", "leave --signed away, or quantise to int8."

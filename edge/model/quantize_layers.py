@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.errors import MissingExtra, ModelError
-from edge.model.onnx_builder import FLOAT, PREFIX
+from edge.model.onnx_builder import FLOAT, PREFIX, checked
 
 
 class Network:
@@ -75,7 +75,6 @@ class Network:
         Raises:
             ModelError: the result is no valid graph.
         """
-        import onnx
         from onnx import helper, numpy_helper
 
         graph = self.model.graph
@@ -90,12 +89,4 @@ class Network:
             ir_version=self.model.ir_version,
         )
         model.producer_name = producer
-        try:
-            onnx.checker.check_model(model, full_check=True)
-            inferred = onnx.shape_inference.infer_shapes(model, check_type=True, strict_mode=True, data_prop=True)
-        except Exception as error:  # onnx raises classes of its own
-            raise ModelError(
-                f"The graph does not survive {producer}: {error}.", "keep the package's own precision."
-            ) from error
-        content: bytes = inferred.SerializeToString(deterministic=True)
-        return content
+        return checked(model, f"The graph does not survive {producer}", "keep the package's own precision.")
