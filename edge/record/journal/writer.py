@@ -81,7 +81,7 @@ class Journal:
     def put(self, row: Row) -> None:
         """Take a row for the record, from any thread.  Never waits: a row that finds no room is counted."""
         now = self._clock()
-        if self._closing.is_set() or len(self._queue) + len(self._held) >= self._room:
+        if self._closing.is_set() or self._waiting() >= self._room:
             self._losses.add(KINDS[type(row)], now)
         else:
             self._queue.append((now, row))
@@ -92,7 +92,7 @@ class Journal:
         """Say how the journal keeps up.  Cheap, from any thread."""
         now = self._clock()
         behind_ns = self._behind_ns(now)
-        waiting = len(self._queue) + len(self._held)
+        waiting = self._waiting()
         return JournalStatus(
             recorded=self._recorded,
             lost=self._losses.total,
@@ -121,6 +121,15 @@ class Journal:
             except IndexError:
                 return
             self._losses.add(KINDS[type(row)], at_ns)
+
+    def _waiting(self) -> int:
+        """Count what waits, without a lock.
+
+        Rows go from the queue to the held ones.  Those that move between the two looks are not counted, rather than
+        twice: so a row may be taken beyond the room, a batch at most, and none is lost while there is room.
+        """
+        held = len(self._held)
+        return held + len(self._queue)
 
     # -- status -----------------------------------------------------------------------------------------------------
 
