@@ -87,8 +87,8 @@ def quantize(
     as_json: AsJson = False,
 ) -> None:
     """Make a package in INT8 or FP16 from one in FP32, and say what it loses."""
-    from edge.model.quantize import precision_of, render
-    from edge.model.quantize import quantize as make
+    from edge.model.quantizing.make import precision_of, render
+    from edge.model.quantizing.make import quantize as make
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("Reading pictures", total=None)

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
 from dataclasses import dataclass
 from functools import cached_property
@@ -236,6 +237,9 @@ class Manifest(Strict):
         return next((q for q in self.qualified if (q.engine, q.precision) == (engine, precision)), None)
 
 
+_DECIDE_NOTHING = {"qualified", "licences"}
+
+
 @dataclass(frozen=True)
 class ModelPackage:
     """A package whose files were found and matched their hashes when it was loaded."""
@@ -245,8 +249,15 @@ class ModelPackage:
 
     @cached_property
     def identity(self) -> str:
-        """Name, version and the start of the graph's sha256: what verdicts and records name."""
-        return f"{self.manifest.name}@{self.manifest.version}+{self.manifest.files[MODEL_FILE][:12]}"
+        """Name, version and a digest of all that decides: what verdicts and records name.
+
+        The digest is of the manifest and, through its hashes, of the graph: two packages of one graph that suppress
+        otherwise are told apart.  Which engines are qualified and under which licences it comes changes no verdict,
+        and what a manifest leaves at its default may be added to the format later, so neither counts.
+        """
+        decides = self.manifest.model_dump(mode="json", exclude=_DECIDE_NOTHING, exclude_defaults=True)
+        digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
+        return f"{self.manifest.name}@{self.manifest.version}+{digest[:12]}"
 
     def read(self, file: str) -> bytes:
         """Return the bytes of a packaged file, hashed again, so that what runs is what the manifest names.

@@ -45,7 +45,7 @@ LOAD_SHARE = 0.7
 
 TOO_LONG = f"It took longer than {LOAD_S:g} s."
 RESTART = "restart the station: what hangs cannot be ended."
-LOADING, ACTIVE, FAILED = "loading", "active", "failed"
+LOADING, ACTIVE, FAILED, ROLLED_BACK = "loading", "active", "failed", "rolled back"
 
 _log = logging.getLogger(__name__)
 
@@ -72,7 +72,7 @@ class _Request(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass
 class _Job:
-    """One model on its way.  ``given_up``: why it must not come into force any more, or ""."""
+    """One model on its way.  ``given_up``: why it must not come into force any more, or "".  ``model``: once it has."""
 
     command: Command
     settings: ModelConfig
@@ -81,6 +81,7 @@ class _Job:
     text: str = ""
     remedy: str = ""
     given_up: str = ""
+    model: Model | None = None
 
     @property
     def asked(self) -> Asked:
@@ -160,7 +161,8 @@ class Activation:
         told["rollback"] = "none" if previous is None else previous.model.identity.model
         if job is None:
             return told
-        state = {"number": self._jobs, "package": job.settings.package, "state": job.state}
+        gone = job.state == ACTIVE and self._changes.current.model is not job.model
+        state = {"number": self._jobs, "package": job.settings.package, "state": ROLLED_BACK if gone else job.state}
         return {**told, "activation": {**state, "text": job.text, "remedy": job.remedy}}
 
     def _wanted(self, command: Command) -> _Job:
@@ -247,6 +249,7 @@ class Activation:
             pair.model.end()
             return self._fail(job, error.problem, error.remedy)
         job.text = f"{text}{self._changed(self._changes.current)}"
+        job.model = pair.model
         job.state = ACTIVE
         return job.text
 

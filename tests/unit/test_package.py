@@ -4,6 +4,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -110,10 +111,6 @@ def test_a_damaged_package_is_refused(folder: Path, damage: Callable[[Path], obj
 def test_a_manifest_survives_writing_and_reading(pristine: ModelPackage, tmp_path: Path) -> None:
     write_manifest(tmp_path / MANIFEST, pristine.manifest)
     assert read_manifest(tmp_path / MANIFEST) == pristine.manifest
-
-
-def test_identity_names_model_version_and_graph(pristine: ModelPackage) -> None:
-    assert pristine.identity == f"tiny@1.0.0+{pristine.manifest.files['model.onnx'][:12]}"
 
 
 def test_a_file_changed_after_loading_is_not_run(folder: Path) -> None:
@@ -258,3 +255,14 @@ def test_cli_verify_fails_on_wrong_outputs(folder: Path) -> None:
     verified = CliRunner().invoke(app, ["verify", str(folder), "--json"])
     assert verified.exit_code == 4
     assert {r["status"] for r in json.loads(verified.stdout)["results"]} <= {"failed", "skipped"}
+
+
+def test_identity_tells_apart_what_decides_differently_and_nothing_else(pristine: ModelPackage) -> None:
+    manifest = pristine.manifest
+    score = manifest.score.model_copy(update={"recommended": 0.61})
+    decide = [{"nms": manifest.nms.model_copy(update={"iou": 0.61})}, {"score": score}, {"classes": ("x", "y", "z")}]
+    others = {replace(pristine, manifest=manifest.model_copy(update=update)).identity for update in decide}
+    assert len(others - {pristine.identity}) == len(decide)
+    licences = manifest.licences.model_copy(update={"data": "another"})
+    same = manifest.model_copy(update={"qualified": manifest.qualified[:1], "licences": licences})
+    assert replace(pristine, manifest=same).identity == pristine.identity

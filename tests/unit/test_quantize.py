@@ -19,18 +19,18 @@ from typer.testing import CliRunner
 from edge.engine.openvino import supported_precisions
 from edge.engine.select import Choice, build
 from edge.errors import DatasetError, ModelError
-from edge.model import quantize_ranges as ranges
 from edge.model.cli import app
 from edge.model.derive import child, with_pair
 from edge.model.gate import golden_gate
 from edge.model.golden import GOLDEN_FILE
 from edge.model.package import MODEL_FILE, Input, ModelPackage, load_package
 from edge.model.prepare import prepare
-from edge.model.quantize import Result, precision_of, quantize
-from edge.model.quantize_effect import lost
-from edge.model.quantize_float import SENSITIVE
-from edge.model.quantize_frames import CALIBRATED, FEWEST, MEASURED, staged_frames
-from edge.model.quantize_graph import SIGNED_LEVELS, UNSIGNED_LEVELS
+from edge.model.quantizing import ranges
+from edge.model.quantizing.effect import lost
+from edge.model.quantizing.frames import CALIBRATED, FEWEST, MEASURED, staged_frames
+from edge.model.quantizing.graph import SIGNED_LEVELS, UNSIGNED_LEVELS
+from edge.model.quantizing.make import Result, precision_of, quantize
+from edge.model.quantizing.sensitive import SENSITIVE
 from tests.support_broken import replace, value
 from tests.support_dataset import HEIGHT, WIDTH, Objects, write_folders, write_voc
 from tests.support_models import blob_frame, tiny_export, tiny_package, tiny_spec

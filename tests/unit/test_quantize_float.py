@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.errors import ModelError
-from edge.model import quantize_float
 from edge.model.derive import MARGIN, shortfall
 from edge.model.package import MODEL_FILE, TOLERANCE_CAPS, ModelPackage
 from edge.model.prepare import FP32_TOLERANCE, prepare
-from edge.model.quantize import INT8_PAIRS, quantize, render
-from edge.model.quantize_float import LEAST_INT8, SENSITIVE, choose, fewest
+from edge.model.quantizing import sensitive
+from edge.model.quantizing.make import INT8_PAIRS, quantize, render
+from edge.model.quantizing.sensitive import LEAST_INT8, SENSITIVE, choose, fewest
 from tests.support_broken import replace, value
 from tests.support_models import blob_frame, tiny_export, tiny_package, tiny_spec
 from tests.unit.test_quantize import SIZE, check_gate, write
@@ -118,7 +118,7 @@ def test_a_network_whose_golden_frames_miss_gets_more_layers_in_float(
     replace(export, "w16", weights)
     onnx.save(export, str(tmp_path / "tiny.onnx"))
     package = prepare(tmp_path / "tiny.onnx", tmp_path / "tiny", tiny_spec())
-    monkeypatch.setattr(quantize_float, "SENSITIVE", 1.0)  # the pictures blame none
+    monkeypatch.setattr(sensitive, "SENSITIVE", 1.0)  # the pictures blame none
     result = quantize(package, pictures, "int8", tmp_path / "made")
     kept = result.quantization.in_float
     assert [layer.float_for for layer in kept] == ["golden frames"]

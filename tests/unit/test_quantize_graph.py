@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from edge.errors import ModelError
-from edge.model.quantize_effect import session
-from edge.model.quantize_fp16 import to_float16
-from edge.model.quantize_graph import points, quantized
-from edge.model.quantize_layers import Network
+from edge.model.quantizing.effect import session
+from edge.model.quantizing.fp16 import to_float16
+from edge.model.quantizing.graph import points, quantized
+from edge.model.quantizing.layers import Network
 
 SIDE = 8
 

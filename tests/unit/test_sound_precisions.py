@@ -15,10 +15,10 @@ from edge.model.derive import child
 from edge.model.gate import golden_gate
 from edge.model.golden import golden_cases
 from edge.model.package import MODEL_FILE, Manifest, ModelPackage, Precision, load_package
-from edge.model.quantize_fp16 import to_float16
-from edge.model.quantize_graph import points, quantized
-from edge.model.quantize_layers import Network
-from edge.model.quantize_ranges import spreads
+from edge.model.quantizing.fp16 import to_float16
+from edge.model.quantizing.graph import points, quantized
+from edge.model.quantizing.layers import Network
+from edge.model.quantizing.ranges import spreads
 from tests.support_broken import Fault, broken, int8_range_too_small, int8_weights_doubled
 
 ENGINES = ("openvino", "onnxruntime")

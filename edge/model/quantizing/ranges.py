@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from edge.model.export import INPUT_NAME
 from edge.model.onnx_builder import FLOAT
-from edge.model.quantize_effect import session
+from edge.model.quantizing.effect import session
 
 BINS = 2048
 CLIPS = np.linspace(0.2, 1.0, 81)

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.model.quantize_layers import Network
+from edge.model.quantizing.layers import Network
 
 PASSING = frozenset({"Concat", "MaxPool", "Resize"})
 """Nodes that compute nothing, so that their inputs can have their output's scale."""

@@ -16,13 +16,13 @@ from edge.model.derive import Tried, child, shortfall
 from edge.model.folder import require_absent
 from edge.model.golden import golden_cases
 from edge.model.package import MODEL_FILE, Manifest, ModelPackage, Precision
-from edge.model.quantize_effect import Effect
-from edge.model.quantize_float import SENSITIVE, LayerEffect, choose
-from edge.model.quantize_fp16 import to_float16
-from edge.model.quantize_frames import staged_frames
-from edge.model.quantize_graph import SIGNED_LEVELS, UNSIGNED_LEVELS, points, quantized
-from edge.model.quantize_layers import Network
-from edge.model.quantize_ranges import METHODS, Progress, spreads
+from edge.model.quantizing.effect import Effect
+from edge.model.quantizing.fp16 import to_float16
+from edge.model.quantizing.frames import staged_frames
+from edge.model.quantizing.graph import SIGNED_LEVELS, UNSIGNED_LEVELS, points, quantized
+from edge.model.quantizing.layers import Network
+from edge.model.quantizing.ranges import METHODS, Progress, spreads
+from edge.model.quantizing.sensitive import SENSITIVE, LayerEffect, choose
 
 Target = Literal["int8", "fp16"]
 

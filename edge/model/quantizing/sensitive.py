@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from edge.errors import ModelError
-from edge.model.quantize_effect import Effect
-from edge.model.quantize_ranges import Progress
+from edge.model.quantizing.effect import Effect
+from edge.model.quantizing.ranges import Progress
 
 SENSITIVE = 0.01
 """A layer stays in float if it alone, in INT8, loses more than this share of the FP32 candidates on pictures."""
@@ -31,7 +31,7 @@ Graphs = Callable[[Collection[int]], bytes]
 
 @dataclass(frozen=True)
 class LayerEffect:
-    """What quantising one layer alone loses of the FP32 candidates (``edge.model.quantize_effect.lost``), 0..1.
+    """What quantising one layer alone loses of the FP32 candidates (``edge.model.quantizing.effect.lost``), 0..1.
 
     Attributes:
         lost: on pictures.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edge.errors import ModelError
 from edge.model.onnx_builder import FLOAT, PREFIX
-from edge.model.quantize_layers import Network
+from edge.model.quantizing.layers import Network
 
 FLOAT16 = 10  # onnx.TensorProto's
 STAY_FLOAT = {"Resize": (1, 2)}  # inputs that ONNX defines as float32 whatever the data are: its region and scales
