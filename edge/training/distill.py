@@ -9,11 +9,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from edge import errors
 from edge.training import network
 from edge.training.loss import cross_entropy, iou_giou
-from edge.training.recipe import Loss, Recipe
-from edge.training.state import CHECKPOINT, WEIGHTS
+from edge.training.recipe import Loss
+from edge.training.state import finished
 
 
 class Soft(NamedTuple):
@@ -29,7 +28,7 @@ class Teachers:
 
     def __init__(self, folders: Sequence[str], classes: Sequence[str], device: torch.device) -> None:
         """Loads each folder's weights.  Raises errors.ConfigError for one that is no finished training of `classes`."""
-        self._models = [_load(Path(folder), classes).to(device).eval() for folder in folders]
+        self._models = [finished(Path(folder), classes).to(device).eval() for folder in folders]
 
     def __call__(self, images: Tensor, cells: Tensor, strides: Tensor) -> Soft:
         """Scores are the teachers' mean, boxes their mean weighted by objectness; images (B, 3, H, W) normalised."""
@@ -44,24 +43,6 @@ class Teachers:
         votes = torch.stack(objectness)
         shares = (votes / votes.sum(0))[..., None]
         return Soft((torch.stack(boxes) * shares).sum(0), votes.mean(0), torch.stack(classes).mean(0))
-
-
-def _load(folder: Path, classes: Sequence[str]) -> network.Detector:
-    for name in (CHECKPOINT, WEIGHTS):
-        if not (folder / name).is_file():
-            raise errors.ConfigError(
-                f"Teacher {folder} has no {name}.", "Give the folder of a finished training in distill.teachers."
-            )
-    saved = torch.load(folder / CHECKPOINT, map_location="cpu", weights_only=True)
-    recipe = Recipe.model_validate_json(saved["recipe"])
-    if recipe.classes != tuple(classes):
-        raise errors.ConfigError(
-            f"Teacher {folder} knows the classes {list(recipe.classes)}, and the recipe has {list(classes)}.",
-            "Give teachers of the same classes in the same order.",
-        )
-    model = network.build(recipe.network, len(recipe.classes))
-    model.load_state_dict(torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True))
-    return model
 
 
 def distillation_loss(raw: Tensor, soft: Soft, cells: Tensor, strides: Tensor, config: Loss) -> Tensor:

@@ -138,7 +138,11 @@ class Input(_Section):
 
 
 class Network(_Section):
-    """`frozen_stages` of the backbone keep their ImageNet weights and statistics."""
+    """`frozen_stages` of the backbone keep their weights and statistics.
+
+    What it starts from: `start`, the folder of a finished training of the same network and classes, or else a backbone
+    `pretrained` on ImageNet.
+    """
 
     backbone: Literal["lite0", "lite1"] = "lite0"
     width: int = Field(default=96, gt=0)
@@ -146,6 +150,7 @@ class Network(_Section):
     short_backbone: bool = False
     pretrained: bool = True
     frozen_stages: int = Field(default=2, ge=0, le=5)
+    start: str | None = None
 
 
 class Augment(_Section):
@@ -274,9 +279,11 @@ def load_recipe(path: Path) -> Recipe:
 
 def _beside(folder: Path, recipe: Recipe) -> Recipe:
     """The recipe with its relative paths put behind `folder`."""
-    data, distill = recipe.data, recipe.distill
+    data, distill, network = recipe.data, recipe.distill, recipe.network
     if isinstance(data, FolderData) and data.audit is not None:
         data = data.model_copy(update={"audit": str(folder / data.audit)})
     if distill is not None:
         distill = distill.model_copy(update={"teachers": tuple(str(folder / teacher) for teacher in distill.teachers)})
-    return recipe.model_copy(update={"data": data, "distill": distill})
+    if network.start is not None:
+        network = network.model_copy(update={"start": str(folder / network.start)})
+    return recipe.model_copy(update={"data": data, "distill": distill, "network": network})

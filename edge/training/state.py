@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,13 +53,44 @@ class State:
 
 
 def build(recipe: Recipe) -> network.Detector:
-    """The recipe's detector with its initial weights."""
+    """The recipe's detector with its initial weights.  Raises errors.ConfigError for a start that does not fit."""
     torch.manual_seed(recipe.seed)
     shape = recipe.network
     model = network.build(shape, len(recipe.classes))
-    if shape.pretrained:
+    if shape.start is not None:
+        _start_from(Path(shape.start), model, recipe)
+    elif shape.pretrained:
         network.load_pretrained(model.backbone)
     model.backbone.freeze(shape.frozen_stages)
+    return model
+
+
+def _start_from(folder: Path, model: network.Detector, recipe: Recipe) -> None:
+    try:
+        model.load_state_dict(finished(folder, recipe.classes).state_dict())
+    except RuntimeError as error:
+        raise errors.ConfigError(
+            f"network.start {folder} holds another network ({error}).", "Give the same backbone, width and head_depth."
+        ) from error
+
+
+def finished(folder: Path, classes: Sequence[str]) -> network.Detector:
+    """The detector that a finished training left in its folder.
+
+    Raises errors.ConfigError where there is none, or one of other classes.
+    """
+    for name in (CHECKPOINT, WEIGHTS):
+        if not (folder / name).is_file():
+            raise errors.ConfigError(f"{folder} has no {name}.", "Give the folder of a finished training.")
+    saved = torch.load(folder / CHECKPOINT, map_location="cpu", weights_only=True)
+    recipe = Recipe.model_validate_json(saved["recipe"])
+    if recipe.classes != tuple(classes):
+        raise errors.ConfigError(
+            f"{folder} knows the classes {list(recipe.classes)}, and the recipe has {list(classes)}.",
+            "Give a training of the same classes in the same order.",
+        )
+    model = network.build(recipe.network, len(recipe.classes))
+    model.load_state_dict(torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True))
     return model
 
 

@@ -144,6 +144,19 @@ def test_the_learning_rate_warms_up_and_falls() -> None:
     assert train.learning_rate(schedule, 40, 10) == pytest.approx(0.1)
 
 
+def test_a_training_starts_from_a_finished_one(tmp_path: Path) -> None:
+    train.train(tiny(schedule={"epochs": 1}), tmp_path / "first", resume=False)
+    left = torch.load(tmp_path / "first" / state.WEIGHTS, weights_only=True)
+    start = {"start": str(tmp_path / "first")}
+    found = state.initial(tiny(network=start), torch.device("cpu")).average.state_dict()
+    assert found.keys() == left.keys()
+    assert all(torch.equal(value, left[name]) for name, value in found.items())
+    with pytest.raises(errors.ConfigError, match="holds another network"):
+        state.build(tiny(network={**start, "width": 24}))
+    with pytest.raises(errors.ConfigError, match=r"gone has no checkpoint\.pt"):
+        state.build(tiny(network={"start": str(tmp_path / "gone")}))
+
+
 def test_without_averaging_the_average_is_the_model() -> None:
     current = state.initial(tiny(), torch.device("cpu"))
     bias = current.model.heads[0].box.bias
