@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from edge.training import network
 from edge.training.loss import cross_entropy, iou_giou
-from edge.training.recipe import Loss
+from edge.training.recipe import Distill, Loss
 from edge.training.state import finished
+
+_X, _Y = 3, 2  # axes of a batch of pictures
+_MIRRORS: tuple[tuple[int, ...], ...] = ((), (_X,), (_Y,), (_X, _Y))
 
 
 class Soft(NamedTuple):
@@ -26,23 +29,36 @@ class Soft(NamedTuple):
 class Teachers:
     """Finished trainings, which answer together for every cell of a batch."""
 
-    def __init__(self, folders: Sequence[str], classes: Sequence[str], device: torch.device) -> None:
+    def __init__(self, config: Distill, classes: Sequence[str], device: torch.device) -> None:
         """Loads each folder's weights.  Raises errors.ConfigError for one that is no finished training of `classes`."""
-        self._models = [finished(Path(folder), classes).to(device).eval() for folder in folders]
+        self._models = [finished(Path(folder), classes).to(device).eval() for folder in config.teachers]
+        self._mirrors = _MIRRORS if config.mirrored else _MIRRORS[:1]
 
     def __call__(self, images: Tensor, cells: Tensor, strides: Tensor) -> Soft:
-        """Scores are the teachers' mean, boxes their mean weighted by objectness; images (B, 3, H, W) normalised."""
-        boxes, objectness, classes = [], [], []
-        for model in self._models:
-            with torch.no_grad(), network.autocast(images.device):
-                raw = model(images)
-            raw = raw.float()
-            boxes.append(network.decode(raw, cells, strides))
-            objectness.append(raw[..., 4].sigmoid())
-            classes.append(raw[..., 5:].sigmoid())
-        votes = torch.stack(objectness)
+        """The answers' mean, boxes weighted by objectness; images (B, 3, H, W) normalised."""
+        answers = [_answer(model, images, cells, strides, mirror) for model in self._models for mirror in self._mirrors]
+        votes = torch.stack([answer.objectness for answer in answers])
+        boxes = torch.stack([answer.boxes for answer in answers])
         shares = (votes / votes.sum(0))[..., None]
-        return Soft((torch.stack(boxes) * shares).sum(0), votes.mean(0), torch.stack(classes).mean(0))
+        classes = torch.stack([answer.classes for answer in answers]).mean(0)
+        return Soft((boxes * shares).sum(0), votes.mean(0), classes)
+
+
+def _answer(model: nn.Module, images: Tensor, cells: Tensor, strides: Tensor, mirror: tuple[int, ...]) -> Soft:
+    """What a model says of the pictures mirrored along the axes `mirror`, put back to the pictures as they are."""
+    with torch.no_grad(), network.autocast(images.device):
+        raw = model(images.flip(mirror))
+    raw = raw.float()
+    boxes, scores = network.decode(raw, cells, strides), raw[..., 4:].sigmoid()
+    for axis in mirror:
+        size, low = images.shape[axis], 0 if axis == _X else 1
+        # A level's cells lie row by row, so the next along y is as far off as a row is long.
+        step = 1.0 if axis == _X else images.shape[_X] / strides[:, 0]
+        here = cells[:, low]
+        there = torch.arange(len(cells), device=cells.device) + (size / strides[:, 0] - 1 - 2 * here) * step
+        boxes, scores = boxes[:, there.long()], scores[:, there.long()]
+        boxes[..., [low, low + 2]] = size - boxes[..., [low + 2, low]]
+    return Soft(boxes, scores[..., 0], scores[..., 1:])
 
 
 def distillation_loss(raw: Tensor, soft: Soft, cells: Tensor, strides: Tensor, config: Loss) -> Tensor:

@@ -201,10 +201,12 @@ class Distill(_Section):
     """Soft targets: the mean answer of finished trainings, each a folder that `edge train` wrote.
 
     The loss is (1 - weight) times that of the labels plus weight times that of the teachers (Hinton et al. 2015).
+    `mirrored`: each teacher also answers for the picture mirrored along x, along y and along both.
     """
 
     teachers: tuple[str, ...] = Field(min_length=1)
     weight: Probability = 0.5
+    mirrored: bool = False
 
 
 class Validation(_Section):

@@ -58,7 +58,7 @@ class Course:
         cells, strides = network.grid(recipe.input.height, recipe.input.width)
         self.cells, self.strides = cells.to(device), strides.to(device)
         distill = recipe.distill
-        self.teachers = Teachers(distill.teachers, recipe.classes, device) if distill else None
+        self.teachers = Teachers(distill, recipe.classes, device) if distill else None
 
 
 def train(recipe: Recipe, out_dir: Path, resume: bool) -> Quality | None:

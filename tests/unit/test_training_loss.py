@@ -8,7 +8,7 @@ pytestmark = pytest.mark.train
 
 from edge import errors  # noqa: E402
 from edge.training import distill, loss, network, train  # noqa: E402
-from edge.training.recipe import Loss, Recipe  # noqa: E402
+from edge.training.recipe import Distill, Loss, Recipe  # noqa: E402
 from tests.support_training import SIZE, tiny  # noqa: E402
 
 PLAIN = Loss()
@@ -140,13 +140,44 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def taught(*folders: Path, mirrored: bool = False) -> Distill:
+    return Distill(teachers=tuple(str(folder) for folder in folders), mirrored=mirrored)
+
+
+@pytest.mark.parametrize("axis", [2, 3])
+def test_a_mirrored_teacher_answers_for_a_mirrored_picture_by_the_mirrored_answer(teacher: Path, axis: int) -> None:
+    cells, strides = network.grid(SIZE, 2 * SIZE)
+    torch.manual_seed(3)
+    images = torch.randn(2, 3, SIZE, 2 * SIZE)
+    answer = distill.Teachers(taught(teacher, mirrored=True), tiny().classes, torch.device("cpu"))
+    for parameter in answer._models[0].parameters():  # after one epoch it says the same of every cell
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    plain = distill._answer(answer._models[0], images, cells, strides, ())
+    found, other = answer(images, cells, strides), answer(images.flip(axis), cells, strides)
+    assert (found.objectness - plain.objectness).abs().max() > 1e-4, "it looked at the picture one way only"
+    at = 0
+    for stride in network.STRIDES:
+        rows, columns = SIZE // stride, 2 * SIZE // stride
+        level = slice(at, at + rows * columns)
+        at = level.stop
+        for one, two in ((found.objectness, other.objectness), (found.classes[..., 0], other.classes[..., 0])):
+            shown, mirrored = (value[:, level].reshape(2, rows, columns) for value in (one, two))
+            torch.testing.assert_close(shown, mirrored.flip(axis - 1))
+        boxes, mirrored = (value[:, level].reshape(2, rows, columns, 4) for value in (found.boxes, other.boxes))
+        left, top, right, bottom = mirrored.flip(axis - 1).unbind(-1)
+        back = (
+            (2 * SIZE - right, top, 2 * SIZE - left, bottom) if axis == 3 else (left, SIZE - bottom, right, SIZE - top)
+        )
+        torch.testing.assert_close(boxes, torch.stack(back, -1), rtol=1e-3, atol=1e-2)
+
+
 def test_teachers_answer_by_their_mean(teacher: Path) -> None:
     classes, device = tiny().classes, torch.device("cpu")
     cells, strides = network.grid(SIZE, SIZE)
     torch.manual_seed(2)
     images = torch.randn(2, 3, SIZE, SIZE)
-    once = distill.Teachers([str(teacher)], classes, device)(images, cells, strides)
-    twice = distill.Teachers([str(teacher)] * 2, classes, device)(images, cells, strides)
+    once = distill.Teachers(taught(teacher), classes, device)(images, cells, strides)
+    twice = distill.Teachers(taught(teacher, teacher), classes, device)(images, cells, strides)
     for a, b in zip(once, twice, strict=True):
         torch.testing.assert_close(a, b)
     assert once.boxes.shape == (2, len(cells), 4)
@@ -156,9 +187,9 @@ def test_teachers_answer_by_their_mean(teacher: Path) -> None:
 def test_a_teacher_that_cannot_teach_is_named(teacher: Path, tmp_path: Path) -> None:
     device = torch.device("cpu")
     with pytest.raises(errors.ConfigError, match=r"has no checkpoint\.pt"):
-        distill.Teachers([str(tmp_path)], tiny().classes, device)
+        distill.Teachers(taught(tmp_path), tiny().classes, device)
     with pytest.raises(errors.ConfigError, match="knows the classes"):
-        distill.Teachers([str(teacher)], ("dent",), device)
+        distill.Teachers(taught(teacher), ("dent",), device)
 
 
 def test_teachers_are_looked_for_before_the_first_step(tmp_path: Path) -> None:
