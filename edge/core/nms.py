@@ -8,16 +8,25 @@ from numpy.typing import NDArray
 _LEAST = 1e-6  # of a vote: a box without a score still stays where it is
 
 
-def iou_matrix(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the (N, N) intersection over union of ``boxes``: (N, 4) float32, xyxy, px.  Empty unions give 0."""
-    corner = np.maximum(boxes[:, None, :2], boxes[None, :, :2])
-    opposite = np.minimum(boxes[:, None, 2:], boxes[None, :, 2:])
-    sides = np.maximum(opposite - corner, 0.0)
-    overlap = sides[..., 0] * sides[..., 1]
-    area = np.maximum(boxes[:, 2] - boxes[:, 0], 0.0) * np.maximum(boxes[:, 3] - boxes[:, 1], 0.0)
-    union = area[:, None] + area[None, :] - overlap
+def iou_matrix(boxes: NDArray[np.float32], others: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the (M, N) intersection over union of ``boxes`` (M, 4) and ``others`` (N, 4): float32, xyxy, px.
+
+    Empty unions give 0.
+    """
+    left, top, right, bottom = boxes.T[:, :, None]
+    left_, top_, right_, bottom_ = others.T[:, None, :]
+    wide = np.maximum(np.minimum(right, right_) - np.maximum(left, left_), 0.0)
+    high = np.maximum(np.minimum(bottom, bottom_) - np.maximum(top, top_), 0.0)
+    overlap = wide * high
+    union = _areas(boxes)[:, None] + _areas(others)[None, :] - overlap
     result: NDArray[np.float32] = np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
     return result
+
+
+def _areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    sides = np.maximum(boxes[:, 2:] - boxes[:, :2], 0.0)
+    areas: NDArray[np.float32] = sides[:, 0] * sides[:, 1]
+    return areas
 
 
 def nms(
@@ -44,7 +53,7 @@ def nms(
     if len(order) < 2:
         return order
     ranked = boxes[order]
-    suppresses = iou_matrix(ranked) > iou
+    suppresses = iou_matrix(ranked, ranked) > iou
     if class_aware:
         ranked_classes = classes[order]
         suppresses &= ranked_classes[:, None] == ranked_classes[None, :]
@@ -76,7 +85,7 @@ def vote(
     Returns:
         (M, 4) float32, xyxy, px.
     """
-    votes = iou_matrix(boxes)[kept] > iou
+    votes = iou_matrix(boxes[kept], boxes) > iou
     if class_aware:
         votes &= classes[kept][:, None] == classes[None, :]
     votes[np.arange(len(kept)), kept] = True

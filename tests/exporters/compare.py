@@ -60,7 +60,8 @@ def thresholds(exported: Exported, image: Image) -> tuple[float, float]:
     score = widest_gap(np.sort(every[:, 4])[::-1][RANKS])
     found = exported.detect(image, score, 1.0)
     pairs = np.triu(found[:, None, 5] == found[None, :, 5], 1)
-    overlaps = iou_matrix(found[:, :4].astype(np.float32))[pairs]
+    boxes = found[:, :4].astype(np.float32)
+    overlaps = iou_matrix(boxes, boxes)[pairs]
     return score, widest_gap(overlaps[(overlaps > OVERLAPS[0]) & (overlaps < OVERLAPS[1])].astype(np.float64))
 
 

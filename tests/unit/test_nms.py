@@ -23,7 +23,11 @@ def reference(
     """Greedy suppression written as its definition, one pair at a time."""
     kept: list[int] = []
     for candidate in sorted(range(len(scores)), key=lambda i: (-float(scores[i]), i)):
-        pairs = (iou_matrix(boxes[[candidate, k]])[0, 1] for k in kept if not aware or classes[k] == classes[candidate])
+        pairs = (
+            iou_matrix(boxes[[candidate]], boxes[[k]])[0, 0]
+            for k in kept
+            if not aware or classes[k] == classes[candidate]
+        )
         if all(not overlap > iou for overlap in pairs):
             kept.append(candidate)
     return kept
@@ -57,7 +61,7 @@ def test_empty_input_gives_empty_output() -> None:
 def test_iou_of_known_boxes() -> None:
     boxes, _, _ = arrays([(0, 0, 10, 10, 1, 0), (5, 0, 15, 10, 1, 0), (20, 20, 20, 20, 1, 0)])
     expected = np.array([[1, 1 / 3, 0], [1 / 3, 1, 0], [0, 0, 0]])
-    np.testing.assert_allclose(iou_matrix(boxes), expected, rtol=1e-6)
+    np.testing.assert_allclose(iou_matrix(boxes, boxes), expected, rtol=1e-6)
 
 
 def test_overlap_of_exactly_the_limit_stays() -> None:
@@ -82,7 +86,7 @@ def test_the_axes_of_boxes_that_are_not_square() -> None:
     boxes, _, _ = arrays([(0, 0, 20, 5, 1, 0), (10, 1, 30, 7, 1, 0), (10, 6, 12, 8, 1, 0)])
     overlap = 10 * 4
     expected = overlap / (100 + 120 - overlap)
-    found = iou_matrix(boxes)
+    found = iou_matrix(boxes, boxes)
     np.testing.assert_allclose(found[0, 1], expected, rtol=1e-6)
     np.testing.assert_allclose(found[0, 2], 0.0)
     np.testing.assert_allclose(found[1, 2], 2 * 1 / (120 + 4 - 2), rtol=1e-6)
@@ -91,12 +95,12 @@ def test_the_axes_of_boxes_that_are_not_square() -> None:
 
 def test_a_box_turned_inside_out_overlaps_nothing() -> None:
     boxes, _, _ = arrays([(0, 0, 10, 10, 1, 0), (8, 8, 2, 2, 1, 0), (8, 2, 2, 8, 1, 0)])
-    assert iou_matrix(boxes)[0].tolist() == [1.0, 0.0, 0.0]
+    assert iou_matrix(boxes, boxes)[0].tolist() == [1.0, 0.0, 0.0]
 
 
 def test_boxes_smaller_than_a_pixel_overlap_as_large_ones_do() -> None:
     boxes, _, _ = arrays([(0, 0, 0.5, 0.25, 1, 0), (0.25, 0, 0.75, 0.25, 1, 0)])
-    np.testing.assert_allclose(iou_matrix(boxes), [[1, 1 / 3], [1 / 3, 1]], rtol=1e-6)
+    np.testing.assert_allclose(iou_matrix(boxes, boxes), [[1, 1 / 3], [1 / 3, 1]], rtol=1e-6)
 
 
 def test_where_nothing_is_there_nothing_overlaps_whatever_the_memory_held() -> None:
@@ -104,7 +108,7 @@ def test_where_nothing_is_there_nothing_overlaps_whatever_the_memory_held() -> N
     for _ in range(20):
         used = [np.full((40, 40), 7.0, np.float32) for _ in range(8)]
         del used
-        assert not iou_matrix(boxes).any()
+        assert not iou_matrix(boxes, boxes).any()
 
 
 def test_a_box_moves_to_the_mean_of_those_that_overlap_it_by_score() -> None:
