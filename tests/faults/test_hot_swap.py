@@ -194,7 +194,7 @@ def test_a_kill_amid_an_activation_leaves_the_old_pair_and_a_kill_after_it_the_n
         eye.wait_honoured(eye.honoured() + FENCE_PARTS, 60)
         assert str(request(control(line), "status")["model"]).startswith("sim-strip@2+")
         seen = end(line, stop=True)
-        assert_nothing_escaped(seen)
+        assert_nothing_escaped(seen, kills=2)
         last = seen.outcomes[max(seen.outcomes)]
         result = reconcile(line.folder / "station-journal", line.folder / "gateway-journal")
     assert (last["recipe"], last["model"].partition("+")[0]) == ("second", "sim-strip@2")
