@@ -62,6 +62,26 @@ def test_the_answer_agrees_with_how_the_part_ended(how: str, outcome: str, answe
     assert case.judged() == problems
 
 
+@pytest.mark.parametrize("before_the_edge", [False, True])
+def test_the_answer_to_a_made_up_verdict_neither_accuses_nor_excuses(before_the_edge: bool) -> None:
+    for answers, broken, problems in (
+        (("UNKNOWN",), True, 0),
+        (("UNKNOWN",), False, 1),
+        (("UNKNOWN", "ACCEPTED"), False, 0),
+    ):
+        case = Case()
+        if before_the_edge:
+            case.join.injected(7)
+        case.part(answer="")
+        if not before_the_edge:
+            case.join.injected(7)
+        if broken:
+            case.join.broken()
+        for answer in answers:
+            case.join.answered(7, answer)
+        assert case.judged() == problems
+
+
 def test_an_outcome_that_was_never_said_is_found_out() -> None:
     case = Case()
     case.join.edge(7)

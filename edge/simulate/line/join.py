@@ -48,7 +48,7 @@ class Record:
     """What is known of one number."""
 
     __slots__ = (
-        "answers", "booked", "edge_ns", "how", "last_ns", "life", "met", "outcome", "removed", "sent",
+        "answers", "booked", "edge_ns", "how", "injected", "last_ns", "life", "met", "outcome", "removed", "sent",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Record:
         self.life = 0  # of the station that owes an outcome; negative: that came to one
         self.outcome = self.how = ""
         self.answers: set[str] = set()
-        self.sent = self.met = self.booked = self.removed = False
+        self.sent = self.injected = self.met = self.booked = self.removed = False
 
 
 class Join:
@@ -115,9 +115,11 @@ class Join:
 
     def edge(self, number: int) -> None:
         """The eye counted a part."""
-        if (namesake := self._records.pop(number, None)) is not None:
-            self._judge(namesake)
+        namesake = self._records.pop(number, None)
         record = self._records[number] = Record()
+        if namesake is not None:
+            self._judge(namesake)
+            record.injected = namesake.injected and namesake.edge_ns < 0  # the answer may be still to come
         record.edge_ns = record.last_ns = self._clock()
         if self._lives:
             record.life = self._life
@@ -140,6 +142,10 @@ class Join:
     def sent(self, number: int) -> None:
         """The station sent its verdict."""
         self._of(number).sent = True
+
+    def injected(self, number: int) -> None:
+        """A fault made up a verdict, which is answered like the part's own: that answer is no one's fault."""
+        self._of(number).injected = True
 
     def answered(self, number: int, disposition: str) -> None:
         """The gateway's answer reached the station."""
@@ -191,6 +197,8 @@ class Join:
             problems["an edge of the eye has no outcome"] += 1
         how, answers = record.how, record.answers
         allowed = _ANSWERS.get(how)
+        if record.injected and allowed is not None:
+            answers = answers & allowed
         if allowed is not None and answers and not answers & allowed:
             problems[f"the gateway ended a part as {how}, and answered {'/'.join(sorted(answers))}"] += 1
         unsaid = how == "unanswered" and bool(record.outcome) and not record.sent

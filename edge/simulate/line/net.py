@@ -99,6 +99,7 @@ class Network:
         cut: "" or what becomes of messages while the cable is cut: ``lost``, or ``held`` until it heals.
         cut_ns: since when, or None.
         on_verdict: told of the part of each verdict that the station sends.
+        on_injected: told of the part of each verdict that a fault made up.
         on_cut: told that the cable is cut.
     """
 
@@ -115,6 +116,7 @@ class Network:
         self.cut = ""
         self.cut_ns: int | None = None
         self.on_verdict: Callable[[int], None] | None = None
+        self.on_injected: Callable[[int], None] | None = None
         self.on_cut: Callable[[], None] | None = None
 
     def sever(self, kind: str) -> None:
@@ -182,8 +184,10 @@ class Network:
         return self._sessions[0] if len(self._sessions) > 1 else rng.getrandbits(30) + 1
 
     def inject_up(self, data: bytes, delay_ns: int = 0) -> None:
-        """Let a message arrive at the gateway that seems to come from the present station."""
+        """Let a verdict arrive at the gateway that seems to come from the present station."""
         if self._stations:
+            if self.on_injected is not None:
+                self.on_injected(json.loads(data)["part"])
             identity = next(reversed(self._stations))
             self._sim.after(delay_ns + SHORTEST_NS, self._arrive_up, (identity, data))
 

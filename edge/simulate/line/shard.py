@@ -107,6 +107,7 @@ class Shard:
         self.referee.on_met, self.referee.on_taken = self.books.join.met, self.books.join.removed
         self.referee.on_turned = self.floor.on_stand = self.books.join.belt_held
         self.network.on_verdict, self.network.on_cut = self.books.join.sent, self.books.join.broken
+        self.network.on_injected = self.books.join.injected
         self.floor.is_unguarded = self._is_unguarded
         self.director = Director(self.line, CATALOGUE, task.faults, task.gap_parts, self.rng, self.trace)
 
