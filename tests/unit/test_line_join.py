@@ -82,6 +82,24 @@ def test_the_answer_to_a_made_up_verdict_neither_accuses_nor_excuses(before_the_
         assert case.judged() == problems
 
 
+@pytest.mark.parametrize("how", ["fenced", "late", "collateral", "re_pass", "withheld"])
+def test_a_made_up_verdict_does_not_excuse_a_permit(how: str) -> None:
+    case = Case()
+    case.join.injected(7)
+    case.part(how=how, answer="ACCEPTED")
+    case.join.injected(7)
+    assert case.judged() == 1
+
+
+def test_a_made_up_verdict_does_not_lengthen_the_time_in_which_a_break_excuses() -> None:
+    case = Case()
+    case.part(answer="")
+    case.now += SETTLED_NS + MS
+    case.join.injected(7)
+    case.join.broken()
+    assert case.judged() == 1
+
+
 def test_an_outcome_that_was_never_said_is_found_out() -> None:
     case = Case()
     case.join.edge(7)

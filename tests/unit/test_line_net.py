@@ -139,9 +139,12 @@ def test_a_fault_loses_delays_and_doubles() -> None:
 
 def test_injected_messages_seem_to_come_from_the_station() -> None:
     net = Net()
-    net.network.inject_up(b"forged", 2 * MS)
+    told: list[int] = []
+    net.network.on_injected = told.append
+    net.network.inject_up(b'{"part":7}', 2 * MS)
+    assert told == [7]
     net.run()
-    assert net.gateway.receive() == [net.station.identity, b"forged"]
+    assert net.gateway.receive() == [net.station.identity, b'{"part":7}']
 
 
 def test_old_sessions_are_remembered() -> None:

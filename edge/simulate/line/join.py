@@ -44,6 +44,10 @@ _ANSWERS = {
 """What the station must have been answered, by how the gateway ended the part."""
 
 
+_MADE_UP = {"UNKNOWN", "DUPLICATE", "OLD_SESSION"}
+"""What a verdict that a fault made up may be answered, beside the part's own."""
+
+
 class Record:
     """What is known of one number."""
 
@@ -119,7 +123,8 @@ class Join:
         record = self._records[number] = Record()
         if namesake is not None:
             self._judge(namesake)
-            record.injected = namesake.injected and namesake.edge_ns < 0  # the answer may be still to come
+            # The answer may be still to come.
+            record.injected = namesake.injected and namesake.edge_ns < 0 and not namesake.answers
         record.edge_ns = record.last_ns = self._clock()
         if self._lives:
             record.life = self._life
@@ -145,7 +150,7 @@ class Join:
 
     def injected(self, number: int) -> None:
         """A fault made up a verdict, which is answered like the part's own: that answer is no one's fault."""
-        self._of(number).injected = True
+        self._records.setdefault(number, Record()).injected = True
 
     def answered(self, number: int, disposition: str) -> None:
         """The gateway's answer reached the station."""
@@ -197,8 +202,8 @@ class Join:
             problems["an edge of the eye has no outcome"] += 1
         how, answers = record.how, record.answers
         allowed = _ANSWERS.get(how)
-        if record.injected and allowed is not None:
-            answers = answers & allowed
+        if record.injected:
+            answers = answers - _MADE_UP
         if allowed is not None and answers and not answers & allowed:
             problems[f"the gateway ended a part as {how}, and answered {'/'.join(sorted(answers))}"] += 1
         unsaid = how == "unanswered" and bool(record.outcome) and not record.sent
