@@ -59,6 +59,8 @@ def activate(
                 f"The station at {socket} does not follow this activation any more.",
                 "see its log: it restarted, or another model was asked for.",
             )
+    if told["state"] == "rolled back":
+        raise ControlError(f"{package} was put in force and withdrawn again: {told['text']}", "activate it again.")
     if told["state"] != "active":
         raise ControlError(f"{package} was not activated: {told['text']}", str(told["remedy"]))
     return str(told["text"])

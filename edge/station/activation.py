@@ -72,7 +72,7 @@ class _Request(msgspec.Struct, forbid_unknown_fields=True):
 
 @dataclass
 class _Job:
-    """One model on its way.  ``given_up``: why it must not come into force any more, or "".  ``model``: once it has."""
+    """One model on its way.  ``given_up``: why it must not come into force any more, or ""."""
 
     command: Command
     settings: ModelConfig
@@ -81,7 +81,6 @@ class _Job:
     text: str = ""
     remedy: str = ""
     given_up: str = ""
-    model: Model | None = None
 
     @property
     def asked(self) -> Asked:
@@ -161,8 +160,7 @@ class Activation:
         told["rollback"] = "none" if previous is None else previous.model.identity.model
         if job is None:
             return told
-        gone = job.state == ACTIVE and self._changes.current.model is not job.model
-        state = {"number": self._jobs, "package": job.settings.package, "state": ROLLED_BACK if gone else job.state}
+        state = {"number": self._jobs, "package": job.settings.package, "state": job.state}
         return {**told, "activation": {**state, "text": job.text, "remedy": job.remedy}}
 
     def _wanted(self, command: Command) -> _Job:
@@ -249,7 +247,6 @@ class Activation:
             pair.model.end()
             return self._fail(job, error.problem, error.remedy)
         job.text = f"{text}{self._changed(self._changes.current)}"
-        job.model = pair.model
         job.state = ACTIVE
         return job.text
 
@@ -271,7 +268,10 @@ class Activation:
             if self._changes.previous is None:
                 return f"{job.settings.package} will not come into force."
         text = self._changes.roll_back(Asked(command.name, command.peer), self._clock())
-        return f"{text}{self._changed(self._changes.current)}"
+        text = f"{text}{self._changed(self._changes.current)}"
+        if job is not None and job.state == ACTIVE:
+            job.text, job.state = text, ROLLED_BACK
+        return text
 
     # -- the end ----------------------------------------------------------------------------------------------------
 

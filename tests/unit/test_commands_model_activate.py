@@ -74,6 +74,12 @@ def test_a_model_that_stays_out_is_an_error_with_its_reason_and_remedy(tmp_path:
         activate(socket, tmp_path)
 
 
+def test_a_model_that_was_withdrawn_meanwhile_is_not_said_to_be_in_force(tmp_path: Path) -> None:
+    back = told("rolled back", text="The one before judges.")
+    with station(tmp_path, back) as (socket, _), pytest.raises(ControlError, match=r"withdrawn again: The one before"):
+        activate(socket, tmp_path)
+
+
 @pytest.mark.parametrize("status", [{}, told("active", number=2)])
 def test_a_station_that_was_restarted_meanwhile_is_not_taken_for_one_that_did_it(
     tmp_path: Path, status: dict[str, Any]

@@ -268,6 +268,7 @@ def test_going_back_is_at_once_and_gives_the_withdrawn_model_back(bench: Bench) 
     assert answer.text.endswith("Kept.")
     assert bench.current() == ("", "first")
     assert bench.status()["state"] == "rolled back"
+    assert bench.status()["text"] == answer.text
     assert bench.open == ["b"], "its last parts may still be open"
     bench.rig.wait_ms(300)
     until(lambda: bench.open == [])
