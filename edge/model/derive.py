@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from edge.engine.base import Engine
 from edge.engine.select import Choice, build, obstacle
 from edge.errors import EngineError, GoldenMismatch, ModelError
 from edge.model.folder import whole_folder
@@ -31,6 +32,9 @@ from edge.model.prepare import FP32_TOLERANCE
 MARGIN = 2.0
 """A new pair's tolerance: so many times what was measured, and FP32's own tolerance on top, since another CPU sums and
 rounds in another order; at most the cap of its precision (``TOLERANCE_CAPS``)."""
+
+WIDENED = 1.25
+"""A tolerance at which the golden outputs do not hold is widened by so much at a time."""
 
 
 @dataclass(frozen=True)
@@ -129,8 +133,8 @@ def _made(
 ) -> tuple[ModelPackage, list[Tried]]:
     with whole_folder(out) as folder:
         draft, caps = _draft(folder, parent, graph, manifest, pairs, kept)
-        tried = [_tried(draft, cap) for cap in caps]
-        found = tuple(_granted(draft.manifest, t.report) for t in tried if t.report is not None)
+        tried = [_tried(draft, cap, settle=True) for cap in caps]
+        found = tuple(_limits(t.report) for t in tried if t.report is not None)
         if not found:
             raise ModelError(f"No pair of {draft.identity} could be qualified: {_reasons(tried)}.", _remedy(tried))
         final = Manifest(**{**draft.manifest.model_dump(), "qualified": (*kept, *found)})
@@ -173,16 +177,49 @@ def _entry(engine: str, precision: str, tolerance: Tolerance) -> Qualified:
     return Qualified(engine=engine, precision=precision, **tolerance.model_dump())
 
 
-def _tried(draft: ModelPackage, cap: Qualified) -> Tried:
-    """Measure a pair against the golden outputs, refusing what lies beyond ``cap``."""
+def _tried(draft: ModelPackage, cap: Qualified, settle: bool = False) -> Tried:
+    """Measure a pair against the golden outputs, refusing what lies beyond ``cap``; if ``settle``, at its tolerance."""
     why_not = obstacle(draft, cap.engine, cap.precision)
     if why_not is not None:
         return Tried(cap.engine, cap.precision, None, why_not)
     try:
         with build(draft, Choice(cap.engine, cap.precision, "to be qualified")) as engine:
-            return Tried(cap.engine, cap.precision, measure(draft, engine, cap))
+            report = measure(draft, engine, cap)
+            if settle:
+                report = _settled(draft, engine, cap, report)
+            return Tried(cap.engine, cap.precision, report)
     except (GoldenMismatch, EngineError) as error:  # the other pairs may still be right
         return Tried(cap.engine, cap.precision, None, error.problem, isinstance(error, GoldenMismatch))
+
+
+def _settled(draft: ModelPackage, engine: Engine, cap: Qualified, report: GateReport) -> GateReport:
+    """Measure again at the tolerance that follows from ``report``, until it holds with its margin.
+
+    The smaller the tolerance of scores, the more candidates are due a partner, and the further some of them are off.
+    A tolerance that does not hold is widened; at the cap, where ``report`` is from, it does.
+    """
+    granted = _granted(draft.manifest, report)
+    while granted != cap:
+        try:
+            again = measure(draft, engine, granted)
+        except GoldenMismatch:
+            granted = _wider(granted, cap, {name: WIDENED * value for name, value in _figures(granted).items()})
+            continue
+        wanted = _figures(_granted(draft.manifest, again))
+        if all(wanted[name] <= value for name, value in _figures(granted).items()):
+            return again
+        granted = _wider(granted, cap, wanted)
+    return report
+
+
+def _wider(granted: Qualified, cap: Qualified, wanted: Mapping[str, float]) -> Qualified:
+    most = _figures(cap)
+    figures = {name: min(most[name], max(value, wanted[name])) for name, value in _figures(granted).items()}
+    return _entry(cap.engine, cap.precision, Tolerance(**figures))
+
+
+def _figures(tolerance: Tolerance) -> dict[str, float]:
+    return tolerance.model_dump(include=set(Tolerance.model_fields))
 
 
 def _granted(manifest: Manifest, report: GateReport) -> Qualified:
@@ -190,6 +227,12 @@ def _granted(manifest: Manifest, report: GateReport) -> Qualified:
     cap = manifest.cap(report.precision).model_dump()
     granted = {name: min(cap[name], float(f"{wanted:.2g}")) for name, wanted in _wanted(report).items()}
     return _entry(report.engine, report.precision, Tolerance(**granted))
+
+
+def _limits(report: GateReport) -> Qualified:
+    """Return the tolerance that ``report`` was measured at."""
+    limits = Tolerance(score_abs=report.score_abs_limit, box_px=report.box_px_limit, heads_rel=report.heads_rel_limit)
+    return _entry(report.engine, report.precision, limits)
 
 
 def _wanted(report: GateReport) -> dict[str, float]:
