@@ -9,10 +9,14 @@ from __future__ import annotations
 import json
 import logging
 import multiprocessing
+import re
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from enum import Enum
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -150,11 +154,61 @@ def gateway(config: GatewayConfig, folder: Path) -> Iterator[None]:
         process.wait()
 
 
+@dataclass(frozen=True)
+class Served:
+    """A monitor that serves: its process id, and its TCP port on this host."""
+
+    pid: int
+    port: int
+
+
+@contextmanager
+def monitor(station: StationConfig, folder: Path) -> Iterator[Served]:
+    """Run `edge monitor` beside the line of `station` and the gateway whose file lies in ``folder``.
+
+    Raises:
+        EngineError: it does not come to serve.
+    """
+    config, said = folder / "station.toml", folder / "monitor.log"
+    config.write_text(toml(station.model_dump(exclude_defaults=True)), encoding="utf-8")
+    options = ["--station", str(config), "--gateway", str(folder / "gateway.toml"), "--port", "0"]
+    with said.open("wb") as log:
+        process = subprocess.Popen([sys.executable, "-m", "edge", "monitor", *options], stdout=log, stderr=log)
+    try:
+        yield Served(process.pid, _served_port(process, said))
+    finally:
+        process.send_signal(signal.SIGCONT)  # a stopped process cannot end in order
+        process.terminate()
+        process.wait()
+
+
+def _served_port(process: subprocess.Popen[bytes], said: Path) -> int:
+    give_up = now_ns() + int(PATIENCE_S * NS_PER_S)
+    while True:
+        text = said.read_text(encoding="utf-8", errors="replace")
+        if found := re.search(r"Serving on http://[^/]+:(\d+)/", text):
+            return int(found[1])
+        if (code := process.poll()) is not None:
+            raise EngineError(f"The monitor ended with exit code {code}: {text.strip()[-500:]}", "mend what it says.")
+        if now_ns() > give_up:
+            raise EngineError(f"The monitor did not come to serve in {PATIENCE_S:g} s.", TOO_BUSY)
+        time.sleep(0.05)
+
+
 def toml(values: dict[str, Any]) -> str:
-    """Return TOML of plain values and tables of plain values; JSON writes the former alike."""
-    plain = [f"{key} = {json.dumps(value)}" for key, value in values.items() if not isinstance(value, dict)]
+    """Return TOML of plain values, lists and tables."""
+    plain = [f"{key} = {_toml_value(value)}" for key, value in values.items() if not isinstance(value, dict)]
     tables = [f"[{key}]\n{toml(value)}" for key, value in values.items() if isinstance(value, dict)]
     return "\n".join([*plain, *tables])
+
+
+def _toml_value(value: Any) -> str:
+    """Return one value; JSON writes the plain ones alike."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key} = {_toml_value(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(_toml_value(one) for one in value) + "]"
+    return json.dumps(value)
 
 
 class _Timer(TimerTrigger):

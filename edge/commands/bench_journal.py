@@ -13,7 +13,6 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -21,7 +20,7 @@ from enum import Enum
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from edge.commands.bench_blocks import gateway, gateway_config, rig, run, station_config, toml
+from edge.commands.bench_blocks import gateway, gateway_config, monitor, rig, run, station_config
 from edge.commands.bench_effects import Effects, evaluate, schedule, summarise, until_t4
 from edge.config import JournalConfig, StationConfig
 from edge.errors import ConfigError
@@ -65,9 +64,8 @@ def measure(config: StationConfig, blocks: int = BLOCKS, parts: int = PARTS) -> 
         station = station_config(config, folder).model_copy(update={"journal": _journal(disk / "station")})
         other = gateway_config(folder, port).model_copy(update={"journal": _journal(disk / "gateway")})
         stack.enter_context(gateway(other, folder))
-        (folder / "station.toml").write_text(toml(station.model_dump(exclude_defaults=True)), encoding="utf-8")
-        monitor = stack.enter_context(_monitor(folder))
-        faults = stack.enter_context(_troubles(disk, monitor))
+        hung = stack.enter_context(monitor(station, folder)).pid
+        faults = stack.enter_context(_troubles(disk, hung))
         plan = schedule(Condition.WELL, FAULTS, blocks)
         edges_ns = run(station, plc, faults, plan, parts, folder / "outcomes")
         records = [decode_published(line) for line in (folder / "outcomes").read_bytes().splitlines()]
@@ -91,20 +89,6 @@ def _small_disk(folder: Path) -> Iterator[Path]:
         yield folder
     finally:
         subprocess.run(["umount", "--lazy", str(folder)], check=True)
-
-
-@contextmanager
-def _monitor(folder: Path) -> Iterator[int]:
-    """Run `edge monitor` beside the line; yield its process id."""
-    options = ["--station", str(folder / "station.toml"), "--gateway", str(folder / "gateway.toml"), "--port", "0"]
-    with (folder / "monitor.log").open("wb") as log:
-        process = subprocess.Popen([sys.executable, "-m", "edge", "monitor", *options], stdout=log, stderr=log)
-    try:
-        yield process.pid
-    finally:
-        process.send_signal(signal.SIGCONT)
-        process.terminate()
-        process.wait()
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -16,8 +17,11 @@ from pathlib import Path
 import pytest
 
 from edge.commands import bench_journal
+from edge.commands.bench_blocks import gateway_config, monitor, station_config, toml
 from edge.commands.bench_handover import Handover, Way, render
 from edge.commands.bench_journal import Condition
+from edge.config import RecipeConfig, RuleConfig, StationConfig, load
+from edge.errors import EngineError
 
 
 def bench(*options: str) -> subprocess.CompletedProcess[str]:
@@ -37,6 +41,20 @@ def comes_to(pid: int, wanted: str) -> bool:
     while state(pid) != wanted and time.monotonic() < end:
         time.sleep(0.01)
     return state(pid) == wanted
+
+
+def test_the_monitor_of_the_bench_serves_and_one_that_ends_is_told(tmp_path: Path) -> None:
+    (tmp_path / "gateway.toml").write_text(toml(gateway_config(tmp_path, 502).model_dump(exclude_defaults=True)))
+    recipe = RecipeConfig(name="any", rules=(RuleConfig(name="any", classes=("dent",)),))
+    station = station_config(StationConfig(recipe=recipe), tmp_path)
+    with monitor(station, tmp_path) as served:
+        assert state(served.pid) != "Z"
+        with socket.create_connection(("127.0.0.1", served.port), timeout=5):
+            pass
+    assert load(tmp_path / "station.toml", StationConfig) == station
+    (tmp_path / "gateway.toml").write_text("nonsense = 1")
+    with pytest.raises(EngineError, match=r"ended with exit code 2: .*nonsense"), monitor(station, tmp_path):
+        pass
 
 
 def test_the_faults_are_made_and_undone(tmp_path: Path) -> None:
