@@ -117,7 +117,9 @@ def doctor_command(
 @app.command("train")
 def train_command(
     recipe: Annotated[Path, typer.Argument(help="The training recipe, TOML.")],
-    out: Annotated[Path, typer.Option(help="Folder for checkpoints and results.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for checkpoints and results; out/NAME of the recipe.")
+    ] = None,
     resume: Annotated[bool, typer.Option(help="Go on from the last checkpoint.")] = False,
 ) -> None:
     """Train a detector; needs the extra `train`."""

@@ -1,4 +1,4 @@
-"""`edge train RECIPE.toml --out DIR [--resume]`."""
+"""`edge train RECIPE.toml [--out DIR] [--resume]`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from edge import errors
 from edge.training.recipe import load_recipe
 
 
-def train_command(recipe: Path, out: Path, resume: bool) -> None:
-    """Trains the recipe into `out`, exports `out/raw.onnx` and prints the validation figures, if there are any."""
+def train_command(recipe: Path, out: Path | None, resume: bool) -> None:
+    """Trains the recipe into `out`, or out/NAME, exports its `raw.onnx` and prints the validation figures, if any."""
     try:
         from edge.training.export import export
         from edge.training.train import train
@@ -20,6 +20,7 @@ def train_command(recipe: Path, out: Path, resume: bool) -> None:
         raise errors.MissingExtra(error.name or "torch", "train") from error
 
     parsed = load_recipe(recipe)
+    out = out or Path("out") / parsed.name
     quality = train(parsed, out, resume)
     target = export(parsed, out)
     console = Console()

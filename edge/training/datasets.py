@@ -14,6 +14,7 @@ from edge import errors
 from edge.dataset import Dataset, Entry, Sample, open_dataset, split
 from edge.dataset.leakage import read_groups
 from edge.dataset.naming import number
+from edge.dataset.problems import Problem
 from edge.simulate.surface import CLASSES, TRAINING_SEEDS_FROM, Plate, Surface
 from edge.training.recipe import FolderData, NumberRange, Recipe, SimData
 
@@ -23,11 +24,15 @@ DATASETS_DEFAULT = Path("../shared/datasets")
 
 @dataclass(frozen=True)
 class Split:
-    """Grey samples of the network's size; no validation where the recipe says "none"."""
+    """Grey samples of the network's size; no validation where the recipe says "none".
+
+    `warnings`: what was found in the folder and can be lived with.
+    """
 
     classes: tuple[str, ...]
     train: tuple[Sample, ...]
     validation: tuple[Sample, ...]
+    warnings: tuple[Problem, ...] = ()
 
 
 def load(recipe: Recipe) -> Split:
@@ -66,7 +71,7 @@ def _load_folder(data: FolderData, size: tuple[int, int]) -> Split:
     parts = _split(data, dataset)
     if data.shuffle is not None:
         parts = split.random_like(dataset, parts, data.shuffle)
-    return Split(dataset.classes, _read(parts.train, size), _read(parts.validation, size))
+    return Split(dataset.classes, _read(parts.train, size), _read(parts.validation, size), dataset.warnings)
 
 
 def _split(data: FolderData, dataset: Dataset) -> split.Split:

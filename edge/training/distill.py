@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +10,7 @@ from torch import Tensor, nn
 
 from edge.training import network
 from edge.training.loss import cross_entropy, iou_giou
-from edge.training.recipe import Distill, Loss
+from edge.training.recipe import Distill, Loss, Recipe
 from edge.training.state import finished
 
 _X, _Y = 3, 2  # axes of a batch of pictures
@@ -29,9 +28,10 @@ class Soft(NamedTuple):
 class Teachers:
     """Finished trainings, which answer together for every cell of a batch."""
 
-    def __init__(self, config: Distill, classes: Sequence[str], device: torch.device) -> None:
-        """Loads each folder's weights.  Raises errors.ConfigError for one that is no finished training of `classes`."""
-        self._models = [finished(Path(folder), classes).to(device).eval() for folder in config.teachers]
+    def __init__(self, config: Distill, recipe: Recipe, device: torch.device) -> None:
+        """Loads each folder's weights.  Raises errors.ConfigError for one that may not teach; see `finished`."""
+        key = "distill.teachers"
+        self._models = [finished(Path(folder), recipe, key).to(device).eval() for folder in config.teachers]
         self._mirrors = _MIRRORS if config.mirrored else _MIRRORS[:1]
 
     def __call__(self, images: Tensor, cells: Tensor, strides: Tensor) -> Soft:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 
 from edge import errors
 from edge.training import network
-from edge.training.recipe import Recipe
+from edge.training.recipe import FolderData, Network, Recipe, SimData
 
 CHECKPOINT = "checkpoint.pt"
 WEIGHTS = "weights.pt"
@@ -67,31 +66,48 @@ def build(recipe: Recipe) -> network.Detector:
 
 def _start_from(folder: Path, model: network.Detector, recipe: Recipe) -> None:
     try:
-        model.load_state_dict(finished(folder, recipe.classes).state_dict())
+        model.load_state_dict(finished(folder, recipe, "network.start").state_dict())
     except RuntimeError as error:
         raise errors.ConfigError(
-            f"network.start {folder} holds another network ({error}).", "Give the same backbone, width and head_depth."
+            f"network.start {folder} holds another network ({str(error).splitlines()[0]}).",
+            "Give the same backbone, short_backbone, width and head_depth.",
         ) from error
 
 
-def finished(folder: Path, classes: Sequence[str]) -> network.Detector:
-    """The detector that a finished training left in its folder.
+def finished(folder: Path, recipe: Recipe, key: str) -> network.Detector:
+    """The detector that a finished training left in its folder, which `key` of `recipe` names.
 
-    Raises errors.ConfigError where there is none, or one of other classes.
+    Raises errors.ConfigError where there is none, or one of other classes, or one that may have seen what `recipe`
+    validates on: its figures would flatter.
     """
     for name in (CHECKPOINT, WEIGHTS):
         if not (folder / name).is_file():
-            raise errors.ConfigError(f"{folder} has no {name}.", "Give the folder of a finished training.")
+            raise errors.ConfigError(f"{key}: {folder} has no {name}.", "Give the folder of a finished training.")
     saved = torch.load(folder / CHECKPOINT, map_location="cpu", weights_only=True)
-    recipe = Recipe.model_validate_json(saved["recipe"])
-    if recipe.classes != tuple(classes):
+    earlier = Recipe.model_validate_json(saved["recipe"])
+    if earlier.classes != recipe.classes:
         raise errors.ConfigError(
-            f"{folder} knows the classes {list(recipe.classes)}, and the recipe has {list(classes)}.",
+            f"{key}: {folder} knows the classes {list(earlier.classes)}, and the recipe has {list(recipe.classes)}.",
             "Give a training of the same classes in the same order.",
         )
-    model = network.build(recipe.network, len(recipe.classes))
+    _refuse_seen(earlier.data, recipe.data, f"{key}: {folder}")
+    model = network.build(earlier.network, len(earlier.classes))
     model.load_state_dict(torch.load(folder / WEIGHTS, map_location="cpu", weights_only=True))
     return model
+
+
+def _refuse_seen(earlier: FolderData | SimData, data: FolderData | SimData, what: str) -> None:
+    """Raises errors.ConfigError: `what`, trained on `earlier`, may have seen pictures that `data` validates on.
+
+    Audits are taken for equal: their paths say nothing.
+    """
+    if not isinstance(earlier, FolderData) or not isinstance(data, FolderData) or data.validation == "none":
+        return
+    if earlier.folder == data.folder and earlier.model_dump(exclude={"audit"}) != data.model_dump(exclude={"audit"}):
+        raise errors.ConfigError(
+            f"{what} was trained on another part of {data.folder!r}, and may have seen what this recipe validates on.",
+            'Give a training of the same split, or validate on nothing (validation = "none").',
+        )
 
 
 def initial(recipe: Recipe, device: torch.device) -> State:
@@ -109,25 +125,30 @@ def initial(recipe: Recipe, device: torch.device) -> State:
 
 
 def _optimiser(recipe: Recipe, model: network.Detector, head: network.ImageHead | None) -> torch.optim.AdamW:
-    """Pretrained weights learn at their own rate; biases and normalisation do not decay."""
+    """A backbone trained before learns at its own rate; biases and normalisation do not decay."""
     named = [*model.named_parameters(), *(head.named_parameters("image_head") if head else ())]
     groups: dict[tuple[bool, bool], list[Tensor]] = {}
     for name, parameter in named:
         if parameter.requires_grad:
-            pretrained = recipe.network.pretrained and name.startswith("backbone.") and ".extra." not in name
-            groups.setdefault((pretrained, parameter.ndim > 1), []).append(parameter)
+            groups.setdefault((_trained_before(recipe.network, name), parameter.ndim > 1), []).append(parameter)
     schedule = recipe.schedule
     return torch.optim.AdamW(
         [
             {
                 "params": parameters,
-                "factor": schedule.backbone_factor if pretrained else 1.0,
+                "factor": schedule.backbone_factor if before else 1.0,
                 "weight_decay": schedule.weight_decay if matrix else 0.0,
             }
-            for (pretrained, matrix), parameters in groups.items()
+            for (before, matrix), parameters in groups.items()
         ],
         lr=schedule.learning_rate,
     )
+
+
+def _trained_before(shape: Network, name: str) -> bool:
+    if not name.startswith("backbone."):
+        return False
+    return shape.start is not None or (shape.pretrained and ".extra." not in name)
 
 
 def save(state: State, path: Path, recipe: Recipe) -> None:

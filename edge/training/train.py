@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from edge import errors
 from edge.dataset import Sample
+from edge.dataset.problems import listed
 from edge.quality.average_precision import Quality, evaluate
 from edge.training import datasets, network
 from edge.training.augment import Augmentation, padded
@@ -58,15 +59,15 @@ class Course:
         cells, strides = network.grid(recipe.input.height, recipe.input.width)
         self.cells, self.strides = cells.to(device), strides.to(device)
         distill = recipe.distill
-        self.teachers = Teachers(distill, recipe.classes, device) if distill else None
+        self.teachers = Teachers(distill, recipe, device) if distill else None
 
 
 def train(recipe: Recipe, out_dir: Path, resume: bool) -> Quality | None:
     """Trains to the recipe's last epoch.  Returns the validation figures; None where the recipe validates on nothing.
 
-    Writes checkpoint.pt each epoch, then weights.pt (the average), history.json and the plots.  On a CPU the recipe and
-    its seed decide every bit of the weights, and a resumed run ends as an uninterrupted one does; a GPU adds up in no
-    fixed order.  Raises errors.DatasetError, ConfigError, MissingExtra.
+    Writes checkpoint.pt each epoch, then weights.pt (the average), history.json and the plots.  On a CPU the recipe,
+    its seed and what it starts from or is taught by decide every bit of the weights, and a resumed run ends as an
+    uninterrupted one does; a GPU adds up in no fixed order.  Raises errors.DatasetError, ConfigError, MissingExtra.
     """
     console = Console()
     checkpoint = out_dir / CHECKPOINT
@@ -75,6 +76,8 @@ def train(recipe: Recipe, out_dir: Path, resume: bool) -> Quality | None:
     torch.set_num_threads(recipe.schedule.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     split = datasets.load(recipe)
+    if split.warnings:
+        console.print(f"Warnings:{listed(split.warnings)}", markup=False)
     course = Course(recipe, split.train, device)
     state = initial(recipe, device)
     if checkpoint.exists():

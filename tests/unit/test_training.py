@@ -1,5 +1,6 @@
 import io
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.train
 
 from edge import errors  # noqa: E402
-from edge.training import plots, predict, progress, state, train  # noqa: E402
-from edge.training.recipe import Input, Recipe, Validation  # noqa: E402
+from edge.training import network, plots, predict, progress, state, train  # noqa: E402
+from edge.training.recipe import FolderData, Input, Recipe, Validation  # noqa: E402
 from tests.support_training import STILL, tiny  # noqa: E402
 
 EVERYTHING: dict[str, dict[str, Any]] = {
@@ -153,8 +154,32 @@ def test_a_training_starts_from_a_finished_one(tmp_path: Path) -> None:
     assert all(torch.equal(value, left[name]) for name, value in found.items())
     with pytest.raises(errors.ConfigError, match="holds another network"):
         state.build(tiny(network={**start, "width": 24}))
-    with pytest.raises(errors.ConfigError, match=r"gone has no checkpoint\.pt"):
+    with pytest.raises(errors.ConfigError, match=r"network\.start: .*gone has no checkpoint\.pt"):
         state.build(tiny(network={"start": str(tmp_path / "gone")}))
+
+
+@pytest.mark.parametrize(("changed", "refused"), [
+    ({}, False),
+    ({"audit": "elsewhere.json"}, False),
+    ({"folder": "other"}, False),
+    ({"folds": None, "fold": None, "validation": "none"}, False),
+    ({"fold": 2}, True),
+    ({"shuffle": 1}, True),
+])  # fmt: skip
+def test_what_may_have_seen_the_pictures_validated_on_is_no_start(changed: dict[str, Any], refused: bool) -> None:
+    earlier = {"kind": "voc", "folder": "strip", "classes": ("dent",), "folds": 5, "fold": 5}
+    here = FolderData(**{**earlier, **changed})
+    with pytest.raises(errors.ConfigError, match="may have seen") if refused else nullcontext():
+        state._refuse_seen(FolderData(**earlier), here, "first")
+
+
+def test_a_backbone_trained_before_learns_at_its_own_rate() -> None:
+    rate = {"backbone_factor": 0.125}
+    for shape, trained in (({"pretrained": False}, False), ({"pretrained": False, "start": "a"}, True)):
+        recipe = tiny(network=shape, schedule=rate)
+        model = network.build(recipe.network, len(recipe.classes))
+        factors = {group["factor"] for group in state._optimiser(recipe, model, None).param_groups}
+        assert (0.125 in factors) is trained
 
 
 def test_without_averaging_the_average_is_the_model() -> None:

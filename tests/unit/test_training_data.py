@@ -224,6 +224,17 @@ def test_paths_in_a_recipe_start_at_its_folder(tmp_path: Path) -> None:
     assert recipe.distill.teachers == (str(tmp_path / "../a"), "/b")
 
 
-@pytest.mark.parametrize("name", ["neu-det", "sim-strip"])
-def test_the_shipped_recipes_load(name: str) -> None:
-    assert load_recipe(Path(__file__).parents[2] / "models" / name / "recipe.toml").name == name
+@pytest.mark.parametrize(("folder", "file", "name"), [
+    ("neu-det", "recipe.toml", "neu-det"),
+    ("neu-det", "recipe-all.toml", "neu-det-all"),
+    ("sim-strip", "recipe.toml", "sim-strip"),
+])  # fmt: skip
+def test_the_shipped_recipes_load(folder: str, file: str, name: str) -> None:
+    assert load_recipe(Path(__file__).parents[2] / "models" / folder / file).name == name
+
+
+def test_what_is_doubtful_in_a_folder_is_kept_to_be_told(folder: Path) -> None:
+    assert datasets.load(Recipe.model_validate(VOC)).warnings == ()
+    (folder / "images" / "dent_2.png").write_bytes((folder / "images" / "dent_1.png").read_bytes())
+    (warning,) = datasets.load(Recipe.model_validate(VOC)).warnings
+    assert "dent_1, dent_2" in str(warning)

@@ -9,7 +9,7 @@ pytestmark = pytest.mark.train
 from edge import errors  # noqa: E402
 from edge.training import distill, loss, network, train  # noqa: E402
 from edge.training.recipe import Distill, Loss, Recipe  # noqa: E402
-from tests.support_training import SIZE, tiny  # noqa: E402
+from tests.support_training import SIZE, TINY, tiny  # noqa: E402
 
 PLAIN = Loss()
 
@@ -149,7 +149,7 @@ def test_a_mirrored_teacher_answers_for_a_mirrored_picture_by_the_mirrored_answe
     cells, strides = network.grid(SIZE, 2 * SIZE)
     torch.manual_seed(3)
     images = torch.randn(2, 3, SIZE, 2 * SIZE)
-    answer = distill.Teachers(taught(teacher, mirrored=True), tiny().classes, torch.device("cpu"))
+    answer = distill.Teachers(taught(teacher, mirrored=True), tiny(), torch.device("cpu"))
     for parameter in answer._models[0].parameters():  # after one epoch it says the same of every cell
         parameter.data += 0.1 * torch.randn_like(parameter)
     plain = distill._answer(answer._models[0], images, cells, strides, ())
@@ -176,8 +176,8 @@ def test_teachers_answer_by_their_mean(teacher: Path) -> None:
     cells, strides = network.grid(SIZE, SIZE)
     torch.manual_seed(2)
     images = torch.randn(2, 3, SIZE, SIZE)
-    once = distill.Teachers(taught(teacher), classes, device)(images, cells, strides)
-    twice = distill.Teachers(taught(teacher, teacher), classes, device)(images, cells, strides)
+    once = distill.Teachers(taught(teacher), tiny(), device)(images, cells, strides)
+    twice = distill.Teachers(taught(teacher, teacher), tiny(), device)(images, cells, strides)
     for a, b in zip(once, twice, strict=True):
         torch.testing.assert_close(a, b)
     assert once.boxes.shape == (2, len(cells), 4)
@@ -186,10 +186,12 @@ def test_teachers_answer_by_their_mean(teacher: Path) -> None:
 
 def test_a_teacher_that_cannot_teach_is_named(teacher: Path, tmp_path: Path) -> None:
     device = torch.device("cpu")
-    with pytest.raises(errors.ConfigError, match=r"has no checkpoint\.pt"):
-        distill.Teachers(taught(tmp_path), tiny().classes, device)
+    folder = {"kind": "voc", "folder": "strip", "classes": ["dent"], "validation": 0.2}
+    other = Recipe.model_validate({**TINY, "data": folder})
+    with pytest.raises(errors.ConfigError, match=r"teachers: .* has no checkpoint\.pt"):
+        distill.Teachers(taught(tmp_path), tiny(), device)
     with pytest.raises(errors.ConfigError, match="knows the classes"):
-        distill.Teachers(taught(teacher), ("dent",), device)
+        distill.Teachers(taught(teacher), other, device)
 
 
 def test_teachers_are_looked_for_before_the_first_step(tmp_path: Path) -> None:
