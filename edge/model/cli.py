@@ -148,7 +148,7 @@ def _show(package: ModelPackage, as_json: bool) -> None:
         content = {"identity": package.identity, "path": str(package.path), **manifest.model_dump(mode="json")}
         typer.echo(json.dumps(content, indent=2))
         return
-    target = manifest.input
+    target, nms = manifest.input, manifest.nms
     rows = {
         "identity": package.identity,
         "task, family": f"{manifest.task}, {manifest.family}",
@@ -156,7 +156,8 @@ def _show(package: ModelPackage, as_json: bool) -> None:
         "classes": ", ".join(manifest.classes),
         "input": f"{target.width} x {target.height} px, {target.color}, {target.resize}, border {target.border}",
         "candidates": f"{manifest.output.candidates} of {manifest.heads.rows}",
-        "nms": f"IoU {manifest.nms.iou:g}, {'within a class' if manifest.nms.class_aware else 'across classes'}",
+        "nms": f"IoU {nms.iou:g}, {'within a class' if nms.class_aware else 'across classes'}"
+        + (f", boxes vote from IoU {nms.vote:g}" if nms.vote is not None else ""),
         "score": f"recommended {manifest.score.recommended:g}, floor {manifest.score.candidate_floor:g}",
         "qualified": ", ".join(f"{q.engine} {q.precision}" for q in manifest.qualified),
         **{f"licence: {what}".replace("_", " "): text for what, text in manifest.licences.model_dump().items()},

@@ -237,7 +237,7 @@ class Manifest(Strict):
         return next((q for q in self.qualified if (q.engine, q.precision) == (engine, precision)), None)
 
 
-_DECIDE_NOTHING = {"qualified", "licences"}
+_NOT_OF_IDENTITY = frozenset({"qualified", "licences"})
 
 
 @dataclass(frozen=True)
@@ -252,10 +252,11 @@ class ModelPackage:
         """Name, version and a digest of all that decides: what verdicts and records name.
 
         The digest is of the manifest and, through its hashes, of the graph: two packages of one graph that suppress
-        otherwise are told apart.  Which engines are qualified and under which licences it comes changes no verdict,
-        and what a manifest leaves at its default may be added to the format later, so neither counts.
+        otherwise are told apart.  Not counted are licences, and which engines are qualified: which of them decided
+        stands beside the identity in every record.  Nor is what is at its default, so that keys can be added to the
+        format; within one format version a default never changes.
         """
-        decides = self.manifest.model_dump(mode="json", exclude=_DECIDE_NOTHING, exclude_defaults=True)
+        decides = self.manifest.model_dump(mode="json", exclude=set(_NOT_OF_IDENTITY), exclude_defaults=True)
         digest = hashlib.sha256(json.dumps(decides, sort_keys=True).encode()).hexdigest()
         return f"{self.manifest.name}@{self.manifest.version}+{digest[:12]}"
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,13 +15,14 @@ import pytest
 from numpy.typing import NDArray
 from typer.testing import CliRunner
 
+from edge.commands.processes import MODELS
 from edge.engine.onnxruntime import OnnxRuntimeEngine
 from edge.errors import ModelError
 from edge.model.cli import app
 from edge.model.deviation import level_blocks
 from edge.model.gate import golden_gate
 from edge.model.golden import GOLDEN_FILE, HEADS_BYTES, golden_cases, kept_rows, synthetic_frame
-from edge.model.package import Heads, ModelPackage, load_package, read_manifest, write_manifest
+from edge.model.package import MODEL_FILE, Heads, ModelPackage, load_package, read_manifest, write_manifest
 from tests.support_broken import rehashed
 from tests.support_models import SPEC, tiny_export, tiny_package
 
@@ -260,9 +262,22 @@ def test_cli_verify_fails_on_wrong_outputs(folder: Path) -> None:
 def test_identity_tells_apart_what_decides_differently_and_nothing_else(pristine: ModelPackage) -> None:
     manifest = pristine.manifest
     score = manifest.score.model_copy(update={"recommended": 0.61})
-    decide = [{"nms": manifest.nms.model_copy(update={"iou": 0.61})}, {"score": score}, {"classes": ("x", "y", "z")}]
+    decide = [
+        {"nms": manifest.nms.model_copy(update={"iou": 0.61})},
+        {"nms": manifest.nms.model_copy(update={"vote": 0.61})},
+        {"input": manifest.input.model_copy(update={"border": 7})},
+        {"files": {**manifest.files, MODEL_FILE: "0" * 64}},
+        {"files": {**manifest.files, GOLDEN_FILE: "0" * 64}},
+        {"score": score},
+        {"classes": ("x", "y", "z")},
+    ]
     others = {replace(pristine, manifest=manifest.model_copy(update=update)).identity for update in decide}
     assert len(others - {pristine.identity}) == len(decide)
     licences = manifest.licences.model_copy(update={"data": "another"})
     same = manifest.model_copy(update={"qualified": manifest.qualified[:1], "licences": licences})
     assert replace(pristine, manifest=same).identity == pristine.identity
+    assert re.fullmatch(r"[\w-]+@[\w.]+\+[0-9a-f]{12}", pristine.identity)
+
+
+def test_the_shipped_int8_package_names_the_shipped_parent() -> None:
+    assert load_package(MODELS / "neu-det-int8").manifest.parent == load_package(MODELS / "neu-det").identity

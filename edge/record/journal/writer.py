@@ -92,7 +92,7 @@ class Journal:
         """Say how the journal keeps up.  Cheap, from any thread."""
         now = self._clock()
         behind_ns = self._behind_ns(now)
-        waiting = self._waiting()
+        waiting = len(self._queue) + len(self._held)  # in this order a row on its way is counted twice, never missed
         return JournalStatus(
             recorded=self._recorded,
             lost=self._losses.total,
@@ -111,7 +111,7 @@ class Journal:
         self._closing.set()
         self._thread.join(timeout_s)
         if self._thread.is_alive() or self._queue or self._held:
-            rows = len(self._queue) + len(self._held)
+            rows = self._waiting()
             _log.error("%d rows of the journal were not recorded: %s.", rows, self._error or "the disk is stalled")
 
     def _drop(self) -> None:
@@ -126,7 +126,7 @@ class Journal:
         """Count what waits, without a lock.
 
         Rows go from the queue to the held ones.  Those that move between the two looks are not counted, rather than
-        twice: so a row may be taken beyond the room, a batch at most, and none is lost while there is room.
+        twice: so rows may be taken beyond the room, a batch at most, and none is refused while there is room.
         """
         held = len(self._held)
         return held + len(self._queue)
