@@ -227,6 +227,7 @@ def test_paths_in_a_recipe_start_at_its_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("folder", "file", "name"), [
     ("neu-det", "recipe.toml", "neu-det"),
     ("neu-det", "recipe-all.toml", "neu-det-all"),
+    ("neu-det", "recipe-short.toml", "neu-det-short"),
     ("sim-strip", "recipe.toml", "sim-strip"),
 ])  # fmt: skip
 def test_the_shipped_recipes_load(folder: str, file: str, name: str) -> None:
