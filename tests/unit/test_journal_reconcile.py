@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from edge.cli import app
-from edge.record.journal import Counts, Fact
+from edge.record.journal import Counts, Event, Fact
 from edge.record.journal.lines import GatePart
 from edge.record.journal.pairing import Numbers, Pairing
 from edge.record.journal.reconcile import reconcile
 from edge.record.journal.records import Filter, GateRow, PartRow
 from edge.record.journal.spans import FOREVER, Span, excuse
 from tests.support_hypothesis import usual
-from tests.support_journal import MS, PLC, Plant, fact, journal, part
+from tests.support_journal import GATEWAY, MS, PERIOD, PLC, Plant, fact, journal, part
 
 
 def without_a_verdict(number: int, t0_ns: int) -> list[Fact]:
@@ -267,6 +267,30 @@ def test_counts_that_were_never_read_are_told_apart(plant: Plant) -> None:
     result = plant.reconcile()
     assert result.classes["counted, and its count never read: session_lost"] == 3
     assert not [example for example in result.examples if "part 1" in example and "of PLC" in example], result.examples
+
+
+@pytest.mark.parametrize(
+    ("followed_again_s", "told", "joined"), [(5, True, True), (40, True, True), (4000, True, True), (40, False, False)]
+)
+def test_what_was_counted_while_the_plc_was_away_is_joined_however_long_that_was(
+    plant: Plant, followed_again_s: int, told: bool, joined: bool
+) -> None:
+    lost, back = plant.at(15) - PERIOD // 2, plant.at(15) + followed_again_s * 1000 * MS
+    begun = {"plc": PLC, "gateway": GATEWAY, "station": 0, "epoch": 1, "fence": 0, "last_part": 17}
+    plant.numbers = range(1, 15)
+    for number in range(15, 41):
+        del plant.facts[number], plant.parts[number]
+    for number in range(15, 18):
+        plant.parts[number] = part(number, plant.at(number), session=0, disposition="")
+    plant.extra["gateway"] = [
+        *([Event("session", "", {"what": "ended"}, lost)] if told else []),
+        Event("session", "", {**begun, "what": "begun"}, back),
+        fact(17, "unread", "session_lost", back, count=3, station=0),
+    ]
+    plant.write()
+    result = plant.reconcile()
+    assert (result.classes["counted, and its count never read: session_lost"] == 3) == joined
+    assert not [example for example in result.examples if joined and "part 1" in example], result.examples
 
 
 def test_a_part_that_nobody_saw_at_the_gate_must_be_in_the_plcs_books(plant: Plant) -> None:

@@ -10,6 +10,7 @@ from itertools import pairwise
 from edge.core.counter import delta
 from edge.record.journal.lines import ENDS, GatePart
 from edge.record.journal.records import EventRow, PartRow
+from edge.record.journal.spans import word_of
 
 _HALF = 1 << 31
 _LAST = (1 << 32) - 1
@@ -27,10 +28,12 @@ class Pairing:
     Attributes:
         plc_of: the PLC session under which each station session was granted.
         agree: how far two readings of one part's count may differ, in counts.
+        unread_ms: when the gateway followed no PLC session: the gateway tells at the end what was counted meanwhile.
     """
 
     plc_of: dict[int, int]
     agree: int
+    unread_ms: list[tuple[int, int]] = field(default_factory=list)
     _stations: dict[int, list[PartRow]] = field(default_factory=dict)
     _gates: dict[int, list[GatePart]] = field(default_factory=dict)
 
@@ -66,11 +69,20 @@ class Pairing:
             station.session in gate.stations or self.plc_of.get(station.session, gate.plc + 1) == gate.plc
         ):
             return True
-        if abs(station.wall_ms - gate.first.wall_ms) > _ONE_MS:
+        if not self._are_close(station, gate):
             return False
         if station.count is None or gate.count is None:  # a lost trigger, or a count that was never read
             return station.session == 0 or "unread" in gate.facts
         return abs(delta(station.count, gate.count)) <= self.agree
+
+    def _are_close(self, station: PartRow, gate: GatePart) -> bool:
+        if abs(station.wall_ms - gate.first.wall_ms) <= _ONE_MS:
+            return True
+        return "unread" in gate.facts and any(
+            since - _ONE_MS <= min(station.wall_ms, gate.first.wall_ms)
+            and max(station.wall_ms, gate.first.wall_ms) <= until + _ONE_MS
+            for since, until in self.unread_ms
+        )
 
 
 def _take(waiting: dict[int, list[PartRow]] | dict[int, list[GatePart]], number: int, one: PartRow | GatePart) -> None:
@@ -183,6 +195,19 @@ def describe(station: PartRow | None, gate: GatePart | None) -> str:
     elif station is None:
         words.append("the station's journal has nothing of it")
     return "; ".join(filter(None, words))
+
+
+def without_plc(events: list[EventRow]) -> list[tuple[int, int]]:
+    """Return when the gateway followed no PLC session, wall-clock ms, by its events in order."""
+    found, since = [], None
+    for event in events:
+        if word_of(event) == "session ended":
+            since = event.wall_ms if since is None else since
+        elif word_of(event) == "session begun":
+            if since is not None:
+                found.append((since, event.wall_ms))
+            since = None
+    return found
 
 
 def agreement(events: list[EventRow]) -> int:

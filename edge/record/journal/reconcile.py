@@ -19,7 +19,7 @@ from edge.core.counter import delta
 from edge.record.journal import books
 from edge.record.journal.lines import GatePart, gate_parts
 from edge.record.journal.lives import Lives, rests_in_pass
-from edge.record.journal.pairing import Numbers, Pairing, agreement, contradiction, describe, in_itself
+from edge.record.journal.pairing import Numbers, Pairing, agreement, contradiction, describe, in_itself, without_plc
 from edge.record.journal.reader import Folder
 from edge.record.journal.records import ALL, CountsRow, EventRow, Filter, PartRow
 from edge.record.journal.spans import FOREVER, UNDER_WAY_NS, word_of
@@ -117,7 +117,8 @@ class _Joiner:
         for who in self._events:
             for row in chain[EventRow | CountsRow](self._events[who], self._counts[who]):
                 self._lives.note(who, row.boot, row.at_ns, row.wall_ms)
-        pairing = Pairing(self._plc_sessions(), agreement(self._events["station"]))
+        away = without_plc(self._events["gateway"])
+        pairing = Pairing(self._plc_sessions(), agreement(self._events["station"]), away)
         self._pair(pairing)
         self._lives.settle(self._events, self._counts["station"])
         counted = (
