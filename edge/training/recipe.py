@@ -83,7 +83,7 @@ class FolderData(_Section):
 
     @model_validator(mode="after")
     def _good_of_folders(self) -> FolderData:
-        if "good" in self.model_fields_set and self.kind != "folders":
+        if self.good != GOOD_NAMES and self.kind != "folders":  # a checkpoint's recipe names every key
             raise ValueError(f'good is for kind = "folders"; {self.kind} annotates defect-free pictures itself')
         if self.kind == "folders" and set(self.good) & set(self.classes):
             raise ValueError(f"{sorted(set(self.good) & set(self.classes))} cannot be classes and good at once")

@@ -169,6 +169,14 @@ def test_the_recipe_names_the_folders_of_good_pictures(tmp_path: Path, monkeypat
     assert {sample.name: len(sample.boxes) for sample in loaded.train} == {"dent/a": 1, "sound/b": 0}
 
 
+def test_a_recipe_is_read_again_from_a_checkpoint() -> None:
+    """Where it names every key: those too that only another kind of dataset may set."""
+    for recipe in (Recipe.model_validate(VOC), Recipe.model_validate(SIM)):
+        assert Recipe.model_validate_json(recipe.model_dump_json()) == recipe
+    with pytest.raises(ValueError, match="good is for"):
+        Recipe.model_validate({**VOC, "data": {**VOC["data"], "good": ["sound"]}})
+
+
 def test_a_missing_folder_names_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(datasets.DATASETS_VARIABLE, str(tmp_path))
     with pytest.raises(errors.DatasetError, match=datasets.DATASETS_VARIABLE):
