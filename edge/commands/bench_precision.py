@@ -59,6 +59,7 @@ class Timing:
     Attributes:
         engine_p50_ms, engine_p99_ms: one call of the engine on a ready input.
         answer_p50_ms, answer_p99_ms: from a frame to its findings: staging, engine, suppression.
+        convolutions: how many ran at each precision, as the library names it; empty where it does not tell.
     """
 
     identity: str
@@ -69,6 +70,7 @@ class Timing:
     answer_p50_ms: float
     answer_p99_ms: float
     frames: int
+    convolutions: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,7 @@ def measure(
     """
     with ExitStack() as stack:
         workers = [stack.enter_context(_worker(pair, width, height, threads)) for pair in wanted]
-        identities = [_received(worker) for worker in workers]
+        engines = [_received(worker) for worker in workers]
         samples: list[list[NDArray[np.float64]]] = [[] for _ in workers]
         for turn in range(blocks):
             order = range(len(workers)) if turn % 2 == 0 else reversed(range(len(workers)))
@@ -160,16 +162,17 @@ def measure(
                 workers[at].send(frames)
                 samples[at].append(_received(workers[at]))
     timings = [
-        _timing(pair, identity, np.concatenate(rows))
-        for pair, identity, rows in zip(wanted, identities, samples, strict=True)
+        _timing(pair, identity, convolutions, np.concatenate(rows))
+        for pair, (identity, convolutions), rows in zip(wanted, engines, samples, strict=True)
     ]
     return Precision(f"{width} x {height} px", threads, tuple(timings))
 
 
-def _timing(pair: Pair, identity: str, rows: NDArray[np.float64]) -> Timing:
+def _timing(pair: Pair, identity: str, convolutions: dict[str, int], rows: NDArray[np.float64]) -> Timing:
     """Return the figures of ``rows``, (N, 2) ms: the engine's call, and the whole answer."""
     (engine_p50, answer_p50), (engine_p99, answer_p99) = np.percentile(rows, [50, 99], axis=0).round(3).tolist()
-    return Timing(identity, pair.engine, pair.precision, engine_p50, engine_p99, answer_p50, answer_p99, len(rows))
+    times = (engine_p50, engine_p99, answer_p50, answer_p99)
+    return Timing(identity, pair.engine, pair.precision, *times, len(rows), convolutions)
 
 
 def render(report: Precision) -> str:
@@ -184,6 +187,10 @@ def render(report: Precision) -> str:
             f"{f'{t.engine} {t.precision}':<20} {t.engine_p50_ms:10.2f} {t.engine_p99_ms:8.2f} {t.answer_p50_ms:11.2f}"
             f" {t.answer_p99_ms:8.2f}  {f'{ratio:.2f} x' if ratio else '':>8}  {t.identity}"
         )
+    for t in report.timings:
+        if t.convolutions:
+            ran = ", ".join(f"{count} {name}" for name, count in sorted(t.convolutions.items()))
+            lines.append(f"{t.engine} {t.precision}: convolutions that ran: {ran}")
     return "\n".join([*lines, *(f"missed: {miss}" for miss in report.misses)])
 
 
@@ -192,7 +199,8 @@ def render(report: Precision) -> str:
 
 @contextmanager
 def _worker(pair: Pair, width: int, height: int, threads: int) -> Iterator[Connection]:
-    """Run a pair in a process: it sends its identity; then takes a number of frames and sends their times, (N, 2) ms.
+    """Run a pair in a process: it sends its identity and convolutions; then takes numbers of frames and
+    sends their times, (N, 2) ms.
 
     What it cannot do it sends as an ``EdgeError``.
     """
@@ -233,7 +241,7 @@ def _serve(commands: Connection, pair: Pair, width: int, height: int, threads: i
             pictures = [synthetic_frame(seed, drawn).reshape(shape) for seed in range(PICTURES)]
             _block(package, engine, pictures, WARM_UP)
             settle()
-            commands.send(package.identity)
+            commands.send((package.identity, engine.convolutions()))
             while True:
                 commands.send(_block(package, engine, pictures, commands.recv()))
     except EdgeError as error:

@@ -51,6 +51,13 @@ class Engine(ABC):
         self._check(image)
         return self._heads(image)
 
+    def convolutions(self) -> dict[str, int]:
+        """Return how many convolutions run at each precision by the library's own account; nothing where it gives none.
+
+        What was asked for says nothing of it: a graph in 8 bits may run in float.
+        """
+        return {}
+
     def _check(self, image: NDArray[np.uint8]) -> None:
         if self._closed:
             raise EngineError(f"Engine {self.name} is closed.", "build a new one with edge.engine.select.build.")

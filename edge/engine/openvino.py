@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,12 @@ class OpenVinoEngine(Engine):
     def _heads(self, image: NDArray[np.uint8]) -> NDArray[np.float32]:
         self._run(image)
         return rows_first(self._heads_form, self._request.get_tensor(HEADS_NAME).data)
+
+    def convolutions(self) -> dict[str, int]:
+        """Return how many convolutions the plugin runs at each precision, by its names (u8, i8, bf16, f32)."""
+        layers = [layer.get_rt_info() for layer in self._request.get_compiled_model().get_runtime_model().get_ops()]
+        convolutions = [layer for layer in layers if layer["layerType"].astype(str) == "Convolution"]
+        return dict(Counter(layer["runtimePrecision"].astype(str) for layer in convolutions))
 
     def _close(self) -> None:
         self._request = None

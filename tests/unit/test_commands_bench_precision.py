@@ -20,7 +20,7 @@ from tests.support_models import tiny_package
 
 
 def timing(precision: str, engine_ms: float, answer_ms: float = 1.0, engine: str = "openvino") -> bench.Timing:
-    return bench.Timing("tiny@1", engine, precision, engine_ms, 9.0, answer_ms, 9.0, 100)
+    return bench.Timing("tiny@1", engine, precision, engine_ms, 9.0, answer_ms, 9.0, 100, {})
 
 
 def report(*timings: bench.Timing) -> bench.Precision:
@@ -55,8 +55,9 @@ def test_each_engine_is_compared_with_its_own_fp32() -> None:
 
 def test_figures_are_medians_and_99th_percentiles() -> None:
     rows = np.stack([np.arange(1.0, 102.0), np.arange(1.0, 102.0) * 2], axis=1)
-    found = bench._timing(bench.Pair("p", "openvino", "int8"), "tiny@1", rows)
-    assert found == bench.Timing("tiny@1", "openvino", "int8", 51.0, 100.0, 102.0, 200.0, 101)
+    found = bench._timing(bench.Pair("p", "openvino", "int8"), "tiny@1", {"u8": 3, "f32": 1}, rows)
+    assert found == bench.Timing("tiny@1", "openvino", "int8", 51.0, 100.0, 102.0, 200.0, 101, {"u8": 3, "f32": 1})
+    assert "openvino int8: convolutions that ran: 1 f32, 3 u8" in bench.render(report(found))
 
 
 def test_a_block_times_the_engine_inside_the_answer(tmp_path: Path) -> None:

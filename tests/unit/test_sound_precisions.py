@@ -69,6 +69,16 @@ def test_int8_is_accepted(int8: ModelPackage, package: ModelPackage) -> None:
     assert (int8.manifest.precision, int8.manifest.parent) == ("int8", package.identity)
 
 
+def test_openvino_tells_which_convolutions_run_in_8_bits(int8: ModelPackage, package: ModelPackage) -> None:
+    with OpenVinoEngine(package, "fp32", threads=1) as engine:
+        (whole,) = engine.convolutions().items()
+    assert whole[0] == "f32"
+    with OpenVinoEngine(int8, "int8", threads=1) as engine:
+        found = engine.convolutions()
+    assert sum(found.values()) == whole[1]
+    assert sum(count for precision, count in found.items() if precision in ("u8", "i8")) > whole[1] / 2
+
+
 def test_fp16_is_accepted(package: ModelPackage, tmp_path: Path) -> None:
     check(made(package, tmp_path / "fp16", to_float16(package.read(MODEL_FILE)), "fp16"), "fp16", 1e-4)
 
