@@ -1,6 +1,6 @@
-"""Where a finished training of recipe.toml loses, and what else it could be read with: figures of the model card.
+"""Where a finished training loses, and what else it could be read with: figures of the model card.
 
-    EDGE_DATASETS=FOLDER python models/neu-det/study.py out/neu-det
+    EDGE_DATASETS=FOLDER python models/neu-det/study.py out/neu-det-distilled
 
 Prints mAP@0.5 on the recipe's validation pictures: by how boxes vote, at other sizes of the input, with the answers for
 the four mirrored pictures joined, and with errors of one kind taken away.

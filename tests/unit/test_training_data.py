@@ -234,6 +234,7 @@ def test_paths_in_a_recipe_start_at_its_folder(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("folder", "file", "name"), [
     ("neu-det", "recipe.toml", "neu-det"),
+    ("neu-det", "recipe-distilled.toml", "neu-det-distilled"),
     ("neu-det", "recipe-all.toml", "neu-det-all"),
     ("neu-det", "recipe-short.toml", "neu-det-short"),
     ("sim-strip", "recipe.toml", "sim-strip"),
