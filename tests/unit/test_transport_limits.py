@@ -84,7 +84,8 @@ def test_connections_of_a_revoked_key_do_not_keep_the_door_shut(
         assert served.until(lambda: served.router._door.shut)
         live.rights = Rights([cast.binding] if spare_revoked else both.bindings)
         with closing(Dealer(context, served.endpoint, cast.client())) as station:
-            heard = served.hears(station, b"hello", PATIENCE_S if spare_revoked else 1.0)
+            knocks_s = 4 * PATIENCE_S  # the kernel sends a dropped SYN again after 1, 3, 7 s
+            heard = served.hears(station, b"hello", knocks_s if spare_revoked else 1.0)
             assert (heard is not None) is spare_revoked
         for dealer in crowd:
             dealer.close()
@@ -130,12 +131,14 @@ def test_a_message_without_end_costs_a_bounded_share_of_each_call(context: Conte
         peer.send(b"end")
         peer.send(b"next")
         router.wait(2000)
-        answers = [router.receive() for _ in range(5)]
+        answers = [router.receive() for _ in range(4)]
         assert answers[:3] == [[], [], []], "more may wait"
         assert answers[3] is not None
         assert len(answers[3]) == transport._MOST_FRAMES, "one that is too long, and not kept whole"
-        assert answers[4] is not None
-        assert answers[4][1:] == [b"next"]
+        router.wait(2000)
+        behind = router.receive()
+        assert behind is not None
+        assert behind[1:] == [b"next"]
         assert router.receive() is None
 
 
