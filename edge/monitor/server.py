@@ -1,39 +1,28 @@
-"""The monitor process: listens to station and gateway, and serves what it heard over HTTP."""
+"""The monitor process: hears station and gateway, and serves what it heard and what they recorded over HTTP."""
 
 from __future__ import annotations
 
-import errno
-import json
 import logging
-import threading
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import socket
+from pathlib import Path
 from types import TracebackType
-from typing import cast
+from typing import TYPE_CHECKING
 
-import zmq
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
 
 from edge.clock import now_ns
-from edge.errors import ConfigError, PortBusy, WireError
+from edge.config import MonitorConfig
+from edge.errors import MissingExtra
+from edge.monitor.exposure import warnings
+from edge.monitor.line import Line
+from edge.monitor.listener import Listener
 from edge.monitor.metrics import LineCollector
-from edge.monitor.page import render
-from edge.monitor.state import LineState
-from edge.wire.messages import GatewayStatus, PartRecord, StationStatus, decode_published
+from edge.monitor.sources import Sources, resolve
 
-TOPICS: dict[bytes, type[PartRecord] | type[StationStatus] | type[GatewayStatus]] = {
-    b"part": PartRecord,
-    b"station": StationStatus,
-    b"gateway": GatewayStatus,
-}
-"""What each topic carries."""
+if TYPE_CHECKING:
+    from edge.monitor.web.serve import WebThread
+    from edge.monitor.web.site import Site
 
-DEFAULT_PORT = 9464
-
-_POLL_MS = 100
-_PARTS = 2
-_REQUEST_TIMEOUT_S = 5.0
 _log = logging.getLogger(__name__)
 
 
@@ -41,32 +30,27 @@ class Monitor:
     """Listens and serves, from ``start`` to ``close``.
 
     Args:
-        station_endpoint: where the station publishes.
-        gateway_endpoint: where the gateway publishes; None where there is none.
-        host: address to serve on.  Whoever reaches it can read everything.
-        port: TCP port to serve on; 0 takes a free one.
+        config: of the monitor.
 
     Attributes:
-        state: what was heard; guarded by ``lock``.
+        line: what was heard.
         registry: the Prometheus registry that ``/metrics`` renders.
-        malformed: messages that could not be understood and were skipped.
+        sources: where it reads.
+
+    Raises:
+        ConfigError: a file that the configuration names cannot be used.
     """
 
-    def __init__(
-        self, station_endpoint: str, gateway_endpoint: str | None, host: str = "127.0.0.1", port: int = DEFAULT_PORT
-    ) -> None:
-        self.state = LineState()
-        self.lock = threading.Lock()
-        self.malformed = 0
+    def __init__(self, config: MonitorConfig, sources: Sources | None = None) -> None:
+        self.config = config
+        self.sources = resolve(config) if sources is None else sources
+        self.line = Line(self.sources.gateway_expected, self.sources.rests_in_pass)
         self.registry = CollectorRegistry()
-        LineCollector(self.state, self.registry, self.lock, lambda: self.malformed)
-        self._endpoints = [e for e in (station_endpoint, gateway_endpoint) if e is not None]
-        self._address = (host, port)
-        self._stopping = threading.Event()
-        self._threads: list[threading.Thread] = []
-        self._server: _Server | None = None
-        self._context: zmq.Context[zmq.Socket[bytes]] | None = None
-        self._socket: zmq.Socket[bytes] | None = None
+        LineCollector(self.line.state, self.registry, self.line.lock, lambda: self.line.malformed)
+        self._listener = Listener(self.sources, self.line, self._is_watched)
+        self._site: Site | None = None
+        self._web: WebThread | None = None
+        self._port = config.port
 
     def __enter__(self) -> Monitor:
         self.start()
@@ -80,168 +64,90 @@ class Monitor:
     @property
     def port(self) -> int:
         """The TCP port that it serves on."""
-        return self._address[1] if self._server is None else int(self._server.server_address[1])
-
-    @property
-    def listening(self) -> bool:
-        """Whether the thread that takes in messages runs."""
-        return bool(self._threads) and self._threads[0].is_alive()
+        return self._port
 
     def start(self) -> None:
         """Begin to listen and serve.
 
         Raises:
+            MissingExtra: the web server's libraries are not installed.
             PortBusy: another process serves on that port.
-            ConfigError: the address or an endpoint cannot be used.
+            ConfigError: the address, an endpoint or a file cannot be used.
         """
         try:
-            self._server = _serve(self._address, self)
-            self._socket = self._subscribe()
+            from edge.monitor.web import app, serve
+        except ModuleNotFoundError as error:
+            raise MissingExtra(error.name or "starlette", "monitor") from None
+        listener: socket.socket | None = None
+        try:
+            listener = serve.listen(self.config.host, self.config.port)
+            self._port = int(listener.getsockname()[1])
+            self._listener.start()
+            self._site = self._build_site()
+            for warning in warnings(self.config, bool(self._site.users)):
+                _log.warning("%s", warning)
+            self._web = serve.WebThread(app.build(self._site), listener, self.config.certificate, self.config.key)
+            self._web.start()
         except BaseException:
+            if listener is not None:
+                listener.close()
             self.close()
             raise
-        self._stopping.clear()
-        listen = threading.Thread(target=self._listen, args=(self._socket,), name="monitor-listen", daemon=True)
-        serve = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="monitor-http", daemon=True)
-        self._threads = [listen, serve]
-        for thread in self._threads:
-            thread.start()
 
     def close(self) -> None:
-        """End the threads, and give back socket and port."""
-        self._stopping.set()
-        if self._server is not None and self._threads:
-            self._server.shutdown()
-        for thread in self._threads:
-            thread.join()
-        self._threads = []
-        if self._server is not None:
-            self._server.server_close()
-            self._server = None
-        if self._socket is not None:
-            self._socket.close(linger=0)
-            self._socket = None
-        if self._context is not None:
-            self._context.term()
-            self._context = None
+        """End the threads, and give back sockets, files and port."""
+        if self._site is not None:
+            self._site.hub.close()
+        if self._web is not None:
+            self._web.close()
+            self._web = None
+        self._listener.close()
+        if self._site is not None:
+            self._site.close()
+            self._site = None
+
+    @property
+    def turns(self) -> dict[str, int]:
+        """How often each thread has turned: all grow at least once a second while they work."""
+        return {"listener": self._listener.turns, "http": self._site.hub.turns if self._site else 0}
 
     def health(self) -> dict[str, object]:
         """Return the monitor's own health, and what it knows of the line."""
-        with self.lock:
-            now, station, gateway = now_ns(), self.state.station, self.state.gateway
+        with self.line.lock:
+            now, state = now_ns(), self.line.state
+            station, gateway = state.station, state.gateway
             return {
-                "listening": self.listening,
-                "station_up": self.state.station_up(now),
+                "listening": self._listener.alive,
+                "station_up": state.station_up(now),
                 "station_state": station.state if station else None,
                 "station_reason": station.reason if station else None,
-                "station_unreconciled_parts": self.state.station_unreconciled(),
-                "gateway_up": self.state.gateway_up(now),
-                "gateway_unreconciled_parts": self.state.gateway_unreconciled(),
+                "station_unreconciled_parts": state.station_unreconciled(),
+                "gateway_up": state.gateway_up(now),
+                "gateway_unreconciled_parts": state.gateway_unreconciled(),
                 "plc_ok": gateway.plc_ok if gateway else None,
             }
 
-    def page(self) -> str:
-        """Return the status page."""
-        with self.lock:
-            return render(self.state, now_ns())
+    def _is_watched(self) -> bool:
+        return self._site is not None and self._site.hub.viewers > 0
 
-    def _subscribe(self) -> zmq.Socket[bytes]:
-        self._context = zmq.Context()
-        socket = self._context.socket(zmq.SUB)
-        self._socket = socket
-        socket.set(zmq.LINGER, 0)
-        socket.subscribe(b"")  # to all: an unknown topic is counted, not overlooked
-        for endpoint in self._endpoints:
-            try:
-                socket.connect(endpoint)
-            except zmq.ZMQError as error:
-                raise ConfigError(
-                    f"Endpoint {endpoint!r} cannot be used: {error}.", "correct telemetry.endpoint."
-                ) from None
-        return socket
+    def _build_site(self) -> Site:
+        from edge.monitor.web.history import History
+        from edge.monitor.web.hub import Hub
+        from edge.monitor.web.sessions import Sessions
+        from edge.monitor.web.site import Site
+        from edge.monitor.web.users import Users
+        from edge.record.annotations import Annotations
 
-    def _listen(self, socket: zmq.Socket[bytes]) -> None:
-        while not self._stopping.is_set():
-            if socket.poll(_POLL_MS):
-                self._take(socket.recv_multipart())
-
-    def _take(self, parts: list[bytes]) -> None:
-        try:
-            if len(parts) != _PARTS or parts[0] not in TOPICS:
-                raise WireError(f"{len(parts)} parts with topic {parts[0][:20]!r}.", "find who sends them.")
-            message = decode_published(parts[1])
-            if not isinstance(message, TOPICS[parts[0]]):
-                raise WireError(f"A {type(message).__name__} with topic {parts[0]!r}.", "find who sends it.")
-        except WireError as error:
-            self.malformed += 1
-            _log.debug("Skipped a message: %s", error)
-            return
-        with self.lock:
-            self.state.take(message, now_ns())
-
-
-class _Server(ThreadingHTTPServer):
-    """The HTTP server, which knows its monitor."""
-
-    daemon_threads = True
-    block_on_close = False  # a client that keeps its connection open must not hold the shutdown
-    monitor: Monitor
-
-    def handle_error(self, request: object, client_address: object) -> None:  # noqa: ARG002
-        """Log what went wrong with a request, such as a client that went away."""
-        _log.debug("A request of %s failed.", client_address, exc_info=True)
-
-
-class _Handler(BaseHTTPRequestHandler):
-    """``/metrics``, ``/healthz`` and ``/``, to be read only."""
-
-    timeout = _REQUEST_TIMEOUT_S
-    server_version = "edge-monitor"
-    sys_version = ""
-
-    def do_GET(self) -> None:
-        """Answer a request."""
-        monitor = cast("_Server", self.server).monitor
-        path = self.path.partition("?")[0]
-        if path == "/metrics":
-            encode, content_type = choose_encoder(self.headers.get("Accept", ""))
-            self._answer(HTTPStatus.OK, content_type, encode(monitor.registry))
-        elif path == "/healthz":
-            # The monitor's own health: restarting it does not help a station that is down.
-            status = HTTPStatus.OK if monitor.listening else HTTPStatus.SERVICE_UNAVAILABLE
-            self._answer(status, "application/json", json.dumps(monitor.health()).encode())
-        elif path == "/":
-            self._answer(HTTPStatus.OK, "text/html; charset=utf-8", monitor.page().encode())
-        else:
-            self._answer(HTTPStatus.NOT_FOUND, "text/plain; charset=utf-8", b"See /, /metrics and /healthz.\n")
-
-    do_HEAD = do_GET
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Keep requests out of standard error."""
-        _log.debug(format, *args)
-
-    def _answer(self, status: HTTPStatus, content_type: str, body: bytes) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", content_type)
-        self.send_header("Content-Length", str(len(body)))
-        self.send_header("Cache-Control", "no-store")
-        self.send_header("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
-        self.send_header("X-Content-Type-Options", "nosniff")
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-
-def _serve(address: tuple[str, int], monitor: Monitor) -> _Server:
-    try:
-        server = _Server(address, _Handler)
-    except OSError as error:
-        host, port = address
-        if error.errno == errno.EADDRINUSE:
-            raise PortBusy(
-                f"Port {port} of {host} is in use by another process.", "stop it, or choose another with --port."
-            ) from None
-        raise ConfigError(f"Cannot serve on {host}, port {port} ({error}).", "correct --host or --port.") from None
-    server.monitor = monitor
-    return server
+        config, line = self.config, self.line
+        return Site(
+            config=config,
+            sources=self.sources,
+            line=line,
+            hub=Hub(line.snapshot, line.signature, line.drain, line.live),
+            history=History(self.sources.journals, self.sources.evidence, config.zone(), config.shifts),
+            users=Users(Path(config.users) if config.users else None),
+            sessions=Sessions(),
+            annotations=Annotations(Path(config.annotations)) if config.annotations else None,
+            registry=self.registry,
+            health=self.health,
+        )

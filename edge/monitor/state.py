@@ -19,6 +19,9 @@ STALE_NS = 2 * NS_PER_S
 BUCKETS_MS = (1, 2, 5, 10, 15, 20, 30, 50, 75, 90, 100, 110, 150, 200, 500)
 """Upper bounds of the latency buckets, dense around the deadline of 100 ms."""
 
+SILENT_NS = 3 * NS_PER_S // 2
+"""Age beyond which the dashboard calls a side silent: it must show within 2 s of the last message."""
+
 INSTANTS = ("t1", "t2", "t3", "t4")
 """Ends of the latencies that begin at T0: frame complete, verdict, sent, accepted by the gateway."""
 
@@ -55,33 +58,51 @@ _BOUNDS_NS = [ms * 1_000_000 for ms in BUCKETS_MS]
 class LineState:
     """One station and its gateway.
 
+    Args:
+        listening_ns: since when they are listened to, monotonic; None: it does not matter.
+
     Attributes:
+        listening_ns: likewise.
         station: its latest status, None before the first.
         gateway: its latest status, None before the first.
         latencies: T0 to each of ``INSTANTS``.
         negative_latencies: those below zero, which no histogram holds: the two clocks are not one.
         parts: part records heard of.
         last_part: the latest of them.
+        began_ns: when the first message came, None before.
+        unreconciled_ns: since when the counts of a side have not added up, None where they do.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, listening_ns: int | None = None) -> None:
+        self.listening_ns = listening_ns
         self.station: StationStatus | None = None
         self.gateway: GatewayStatus | None = None
         self.latencies = {instant: Histogram() for instant in INSTANTS}
         self.negative_latencies = 0
         self.parts = 0
         self.last_part: PartRecord | None = None
+        self.began_ns: int | None = None
+        self.unreconciled_ns: int | None = None
         self._station_ns: int | None = None
         self._gateway_ns: int | None = None
+        self._part_ns: int | None = None
 
     def take(self, message: Published, now_ns: int) -> None:
         """Take in a message that came at ``now_ns``."""
+        if self.began_ns is None:
+            self.began_ns = now_ns
+        if isinstance(message, PartRecord):
+            self._part_ns = now_ns
+            self._take_part(message)
+            return
         if isinstance(message, StationStatus):
             self.station, self._station_ns = message, now_ns
-        elif isinstance(message, GatewayStatus):
-            self.gateway, self._gateway_ns = message, now_ns
         else:
-            self._take_part(message)
+            self.gateway, self._gateway_ns = message, now_ns
+        if not self.station_unreconciled() and not self.gateway_unreconciled():
+            self.unreconciled_ns = None
+        elif self.unreconciled_ns is None:
+            self.unreconciled_ns = now_ns
 
     def station_up(self, now_ns: int) -> bool:
         """Say whether the station's latest status is at most ``STALE_NS`` old."""
@@ -90,6 +111,19 @@ class LineState:
     def gateway_up(self, now_ns: int) -> bool:
         """Say whether the gateway's latest status is at most ``STALE_NS`` old."""
         return _fresh(self._gateway_ns, now_ns)
+
+    def station_age_ns(self, now_ns: int) -> int | None:
+        """Return how long the station has been silent, by its statuses and parts; None where it never spoke."""
+        heard = [at_ns for at_ns in (self._station_ns, self._part_ns) if at_ns is not None]
+        return now_ns - max(heard) if self._station_ns is not None else None
+
+    def listened_ns(self, now_ns: int) -> int:
+        """Return for how long both have been listened to; 0 where that was not told."""
+        return 0 if self.listening_ns is None else now_ns - self.listening_ns
+
+    def gateway_age_ns(self, now_ns: int) -> int | None:
+        """Return the age of the gateway's latest status; None where there is none."""
+        return None if self._gateway_ns is None else now_ns - self._gateway_ns
 
     def station_unreconciled(self) -> int:
         """Return triggers - (pass + reject + no decision + open): anything but 0 is a part without an outcome."""

@@ -1,85 +1,26 @@
+"""The monitor as a whole: what it hears, and what it answers."""
+
+from __future__ import annotations
+
 import json
 import socket
+import subprocess
+import sys
 import threading
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import typer
-import zmq
 from typer.testing import CliRunner
 
+from edge.config import MonitorConfig, SourcesConfig
 from edge.errors import ConfigError, PortBusy
 from edge.monitor.cli import monitor_command
 from edge.monitor.server import Monitor
 from edge.wire.messages import MAX_PUBLISHED_BYTES, Heartbeat, encode
-
-STATION: dict[str, Any] = {
-    "kind": "station_status", "station": "s-1", "lane": 0, "state": "RUNNING", "reason": "", "session": 1,
-    "triggers": 3, "outcomes": {"PASS": 2, "NO_DECISION": 1}, "causes": {"clean": 2, "frame_missing": 1}, "open": 0,
-    "acknowledged": 3, "dispositions": {}, "late_results": 0, "unknown_triggers": 0, "trigger_jumps": 0,
-    "dropped_messages": 0, "outcomes_lost": 0, "frames": 2, "lost_frames": {}, "wire_errors": 0,
-    "pool": {"free": 12}, "deadline_ms": 100.0, "recipe": "r", "model": "m", "engine": "e", "precision": "fp32",
-    "version": "1", "started_wall": "now", "alarms": {}, "journal": {}, "reconnects": {},
-}  # fmt: skip
-GATEWAY: dict[str, Any] = {
-    "kind": "gateway_status", "gateway": "g-1", "lane": 0, "plc_ok": False, "reason": "no PLC", "station": "s-1",
-    "station_session": 1, "plc_session": 1, "fence": 0, "plc_triggers": 3, "announced": 3, "unannounced": 0,
-    "permitted": 2, "rejected": {"no_decision": 1}, "pending": 0, "dispositions": {}, "executed": 2,
-    "wire_errors": 0, "plc_errors": 0, "sessions_granted": 1, "sessions_lost": 0, "version": "1",
-    "voided": {}, "armed": 0, "mode": "auto", "alarms": {}, "confirmed": 0, "contradicted": 0,
-    "journal": {}, "strangers": 0,
-}  # fmt: skip
-PART: dict[str, Any] = {
-    "kind": "part", "station": "s-1", "lane": 0, "part": 1, "count": 1, "outcome": "PASS", "cause": "clean",
-    "rule": "", "disposition": "ACCEPTED", "findings": [], "tag": "", "t0_ns": 0, "t1_ns": 1, "t2_ns": 2,
-    "t3_ns": 3, "t4_ns": 40_000_000, "recipe": "r", "model": "m", "engine": "e",
-    "precision": "fp32", "version": "1", "wall": "now", "session": 1,
-}  # fmt: skip
-
-
-class Line:
-    """The PUB sockets of a station and a gateway, and a monitor that listens to both."""
-
-    def __init__(self, folder: Path) -> None:
-        self.endpoints = f"ipc://{folder}/station", f"ipc://{folder}/gateway"
-        self._context = zmq.Context()
-        self.station, self.gateway = (self._context.socket(zmq.PUB) for _ in self.endpoints)
-        self.station.bind(self.endpoints[0])
-        self.gateway.bind(self.endpoints[1])
-        self.monitor = Monitor(*self.endpoints, port=0)
-
-    def get(self, path: str, method: str = "GET") -> tuple[int, str, str]:
-        request = urllib.request.Request(f"http://127.0.0.1:{self.monitor.port}{path}", method=method)
-        with urllib.request.urlopen(request, timeout=5) as answer:
-            return answer.status, answer.headers["Content-Type"], answer.read().decode()
-
-    def until(self, send: Callable[[], None], holds: Callable[[], bool]) -> None:
-        """Send until it has got through: a PUB socket drops what nobody listens to yet."""
-        deadline = time.monotonic() + 5
-        while not holds():
-            assert time.monotonic() < deadline
-            send()
-            time.sleep(0.01)
-
-    def publish(self) -> None:
-        self.station.send_multipart([b"station", json.dumps(STATION).encode()])
-        self.station.send_multipart([b"part", json.dumps(PART).encode()])
-        self.gateway.send_multipart([b"gateway", json.dumps(GATEWAY).encode()])
-
-    def heard(self) -> bool:
-        state = self.monitor.state
-        return state.station is not None and state.gateway is not None and state.parts > 0
-
-    def close(self) -> None:
-        self.monitor.close()
-        self.station.close(0)
-        self.gateway.close(0)
-        self._context.term()
+from tests.support_monitor import GATEWAY, JPEG, LIVE, STATION, Line, Stream, until
 
 
 @pytest.fixture
@@ -89,50 +30,68 @@ def line(tmp_path: Path) -> Iterator[Line]:
     line.monitor.start()
     yield line
     line.close()
-    deadline = time.monotonic() + 2
-    while threading.active_count() > before and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert threading.active_count() == before
+    until(lambda: threading.active_count() <= before)
 
 
 def test_what_the_line_publishes_is_scraped(line: Line) -> None:
-    line.until(line.publish, line.heard)
-    status, content_type, body = line.get("/metrics")
-    assert status == 200
-    assert content_type.startswith("text/plain")
+    line.connect()
+    reply = line.browser().get("/metrics")
+    assert reply.status == 200
+    assert reply.headers["content-type"].startswith("text/plain")
+    body = reply.body.decode()
     assert 'edge_station_parts_total{outcome="PASS"} 2.0' in body
     assert "edge_station_up 1.0" in body
     assert "edge_gateway_up 1.0" in body
-    assert "edge_gateway_plc_up 0.0" in body
+    assert "edge_gateway_plc_up 1.0" in body
     assert 'edge_part_latency_seconds_bucket{le="0.05",until="t4"}' in body
     assert 'edge_station_causes_total{cause="frame_missing",outcome="NO_DECISION"} 1.0' in body
 
 
+def test_openmetrics_is_spoken_to_who_asks_for_it(line: Line) -> None:
+    reply = line.browser().get("/metrics", Accept="application/openmetrics-text; version=1.0.0")
+    assert reply.headers["content-type"].startswith("application/openmetrics-text")
+    assert reply.body.endswith(b"# EOF\n")
+
+
 def test_health_tells_of_the_line_and_is_the_monitors_own(line: Line) -> None:
-    status, content_type, body = line.get("/healthz")
-    assert (status, content_type) == (200, "application/json")
-    assert json.loads(body)["station_up"] is False
-    line.until(line.publish, line.heard)
-    health = json.loads(line.get("/healthz")[2])
+    reply = line.browser().get("/healthz")
+    assert (reply.status, reply.headers["content-type"]) == (200, "application/json")
+    assert reply.json["station_up"] is False
+    line.connect()
+    health = line.get("/healthz")
     assert health["listening"] is True
-    assert (health["station_up"], health["station_state"], health["plc_ok"]) == (True, "RUNNING", False)
-    line.monitor._stopping.set()
-    line.monitor._threads[0].join()
-    with pytest.raises(urllib.error.HTTPError, match="503"):
-        line.get("/healthz")
+    assert (health["station_up"], health["station_state"], health["plc_ok"]) == (True, "RUNNING", True)
+    line.monitor._listener.close()
+    assert line.browser().get("/healthz").status == 503
 
 
-def test_the_page_and_what_is_not_there(line: Line) -> None:
-    line.until(line.publish, line.heard)
-    status, content_type, body = line.get("/?x=1")
-    assert (status, content_type) == (200, "text/html; charset=utf-8")
-    assert "s-1" in body
-    assert line.get("/", "HEAD") == (200, "text/html; charset=utf-8", "")
-    for path in ("/nothing", "/../etc/passwd"):
-        with pytest.raises(urllib.error.HTTPError, match="404"):
-            line.get(path)
-    with pytest.raises(urllib.error.HTTPError, match="501"):
-        line.get("/metrics", "POST")
+def test_both_threads_show_that_they_turn(line: Line) -> None:
+    before = line.monitor.turns
+    until(lambda: all(line.monitor.turns[name] > before[name] + 3 for name in ("listener", "http")), seconds=2)
+
+
+def test_the_pages_and_what_is_not_there(line: Line) -> None:
+    browser = line.browser()
+    for path in ("/", "/?x=1", "/gallery", "/part/1/2", "/shifts", "/alarms", "/challenge", "/login"):
+        reply = browser.get(path)
+        assert (reply.status, reply.headers["content-type"]) == (200, "text/html; charset=utf-8"), path
+        assert reply.body.startswith(b"<!doctype html>")
+    assert browser.ask("HEAD", "/").body == b""
+    absent = ("/nothing", "/../etc/passwd", "/static/../web/app.py", "/static/%2e%2e/web/app.py", "/part/1", "/static/")
+    for path in absent:
+        reply = browser.get(path)
+        assert reply.status == 404, path
+        assert reply.json["error"] == "not_found"
+
+
+@pytest.mark.parametrize(("path", "kind"), [("js/main.js", "text/javascript"), ("i18n/en.json", "application/json")])
+def test_static_files_have_their_types(line: Line, path: str, kind: str) -> None:
+    reply = line.browser().get(f"/static/{path}")
+    assert reply.status == 200
+    assert reply.headers["content-type"].startswith(kind)
+    assert reply.headers["cache-control"] == "no-cache"
+    again = line.browser().get(f"/static/{path}", If_None_Match=reply.headers["etag"])
+    assert (again.status, again.body, again.headers["cache-control"]) == (304, b"", "no-cache")
 
 
 MALFORMED = [
@@ -151,49 +110,78 @@ MALFORMED = [
 
 
 def test_malformed_messages_are_counted_and_survived(line: Line) -> None:
-    line.until(line.publish, line.heard)
+    line.connect()
     for count, message in enumerate(MALFORMED, 1):
         line.station.send_multipart(message)
-        line.until(lambda: None, lambda count=count: line.monitor.malformed == count)  # type: ignore[misc]
-    triggers = {**STATION, "triggers": 99}
-    line.station.send_multipart([b"station", json.dumps(triggers).encode()])
-    line.until(lambda: None, lambda: "edge_station_triggers_total 99.0" in line.get("/metrics")[2])
-    assert f"edge_monitor_malformed_messages_total {len(MALFORMED)}.0" in line.get("/metrics")[2]
+        until(lambda count=count: line.monitor.line.malformed == count)
+    stream = Stream(line.monitor.port)
+    until(lambda: line.monitor.line.live() is not None, line.tell_live)
+    line.live.send_multipart([b"live", json.dumps(LIVE).encode(), b"no JPEG"])
+    until(lambda: line.monitor.line.malformed == len(MALFORMED) + 1)
+    stream.close()
+    line.tell_station(triggers=99)
+    until(lambda: b"edge_station_triggers_total 99.0" in line.browser().get("/metrics").body)
+    told = f"edge_monitor_malformed_messages_total {len(MALFORMED) + 1}.0"
+    assert told in line.browser().get("/metrics").body.decode()
 
 
 def test_a_station_that_falls_silent_shows(line: Line) -> None:
-    line.until(line.publish, line.heard)
-    with line.monitor.lock:
-        assert line.monitor.state._station_ns is not None
-        line.monitor.state._station_ns -= 2_000_000_000
-    body = line.get("/metrics")[2]
-    assert "edge_station_up 0.0" in body
-    assert "edge_station_triggers_total 3.0" in body
+    line.connect()
+    state = line.monitor.line.state
+    with line.monitor.line.lock:
+        assert state._station_ns is not None
+        state._station_ns -= 2_000_000_000
+    body = line.browser().get("/metrics").body
+    assert b"edge_station_up 0.0" in body
+    assert b"edge_station_triggers_total 3.0" in body
+
+
+def test_a_live_picture_is_served_as_long_as_it_is_kept(line: Line) -> None:
+    stream = Stream(line.monitor.port)
+    until(lambda: line.monitor.line.live() is not None, line.tell_live)
+    live = line.monitor.line.live()
+    assert live is not None
+    reply = line.browser().get(live["url"])
+    assert (reply.status, reply.headers["content-type"], reply.body) == (200, "image/jpeg", JPEG)
+    for n in range(20):
+        line.tell_live(JPEG + bytes([n]), part=n)
+    until(lambda: (line.monitor.line.live() or {})["part"] == 19)
+    assert line.browser().get(live["url"]).status == 404
+    assert line.browser().get("/api/live.jpg").body == JPEG + bytes([19])
+    assert line.browser().get("/api/live.jpg?n=x").status == 400
+    stream.close()
 
 
 def test_a_slow_client_holds_neither_others_nor_the_end(line: Line) -> None:
     with socket.create_connection(("127.0.0.1", line.monitor.port)) as idle:
         idle.sendall(b"GET /metr")
-        assert line.get("/healthz")[0] == 200
+        assert line.browser().get("/healthz").status == 200
         start = time.monotonic()
         line.monitor.close()
         assert time.monotonic() - start < 2
 
 
-def test_it_starts_again_after_close(line: Line) -> None:
-    line.monitor.close()
-    line.monitor.start()
-    line.until(line.publish, line.heard)
-    assert line.get("/healthz")[0] == 200
+def test_it_starts_again_after_close(tmp_path: Path) -> None:
+    line = Line(tmp_path)
+    for _ in range(2):
+        line.monitor.start()
+        line.connect()
+        assert line.browser().get("/healthz").status == 200
+        line.monitor.close()
+    line.close()
 
 
 def test_without_a_gateway(tmp_path: Path) -> None:
-    with Monitor(f"ipc://{tmp_path}/station", None, port=0) as monitor:
+    station = tmp_path / "station.toml"
+    telemetry = f'[telemetry]\nendpoint = "ipc://{tmp_path}/s"\n'
+    station.write_text(telemetry + '[gateway]\nendpoint = "none"\n[[recipe.rules]]\nname = "any"\n')
+    with Monitor(MonitorConfig(port=0, station=str(station))) as monitor:
+        assert monitor.sources.gateway is None
         assert monitor.health()["gateway_up"] is False
 
 
 def test_a_port_in_use_is_named(line: Line) -> None:
-    other = Monitor(*line.endpoints, port=line.monitor.port)
+    other = Monitor(line.monitor.config.model_copy(update={"port": line.monitor.port}))
     with pytest.raises(PortBusy, match=f"Port {line.monitor.port} of 127.0.0.1"):
         other.start()
     other.close()
@@ -203,9 +191,18 @@ def test_a_port_in_use_is_named(line: Line) -> None:
     ("endpoint", "host"), [("ipc:///tmp/" + "x" * 200, "127.0.0.1"), ("ipc:///tmp/x", "203.0.113.1")]
 )
 def test_addresses_that_cannot_be_used_are_refused(endpoint: str, host: str) -> None:
-    monitor = Monitor(endpoint, None, host, port=0)
+    monitor = Monitor(MonitorConfig(host=host, port=0, sources=SourcesConfig(station_telemetry=endpoint)))
     with pytest.raises(ConfigError, match=r"x{200}|203\.0\.113\.1"):
         monitor.start()
+
+
+def test_a_certificate_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "c.pem").write_text("nothing")
+    config = MonitorConfig(port=0, certificate=str(tmp_path / "c.pem"), key=str(tmp_path / "none.pem"))
+    before = threading.active_count()
+    with pytest.raises(ConfigError, match=r"c\.pem and key .*none\.pem cannot be used"):
+        Monitor(config).start()
+    assert threading.active_count() == before
 
 
 def test_the_command_takes_the_endpoints_from_the_config_files(line: Line, tmp_path: Path) -> None:
@@ -217,3 +214,15 @@ def test_the_command_takes_the_endpoints_from_the_config_files(line: Line, tmp_p
     assert isinstance(result.exception, PortBusy)
     missing = CliRunner().invoke(app, ["--gateway", str(tmp_path / "none.toml")])
     assert isinstance(missing.exception, ConfigError)
+
+
+def test_without_the_extra_it_says_what_to_install() -> None:
+    code = (
+        "import sys; sys.modules['starlette'] = None\n"
+        "from edge.config import MonitorConfig\nfrom edge.errors import MissingExtra\n"
+        "from edge.monitor.server import Monitor\n"
+        "try: Monitor(MonitorConfig(port=0)).start()\n"
+        "except MissingExtra as error: print(error.remedy)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "edge-inspect[monitor]" in done.stdout

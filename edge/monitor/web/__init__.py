@@ -1,0 +1,1 @@
+"""The monitor's web server: JSON, server-sent events, pages.  Needs the extra `monitor`."""
