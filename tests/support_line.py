@@ -96,6 +96,7 @@ def running_line(
     frame: tuple[int, int, str] = (640, 512, "mono8"),
     limits: str = "",
     plc: str = "",
+    evidence: str | None = None,
 ) -> Iterator[tuple[Line, Eye]]:
     """Start plant, gateway and station.
 
@@ -105,8 +106,9 @@ def running_line(
         package, recipe, frame: what the station inspects, with what.
         limits: TOML lines for the ``[line]`` sections.
         plc: TOML lines for the gateway's ``[plc]`` section, and sections behind it.
+        evidence: as for ``Line``.
     """
-    with Line(MODELS / package, recipe, limits, frame, plc) as line:
+    with Line(MODELS / package, recipe, limits, frame, plc, evidence=evidence) as line:
         options = ["--parts", str(parts), "--seed", "11", *plant]
         line.start_plant(*options)
         line.start_gateway()

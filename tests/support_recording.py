@@ -24,11 +24,13 @@ from edge.core.pool import Lease, Purpose
 from edge.core.rules import Rule
 from edge.record.recorder import Bounds, RecordingWriter
 from edge.record.recording import Decider, Recording
-from edge.station.build import Deciding, compute_budget, frame_matcher, frame_pool, part_ledger
+from edge.station.build import Deciding
+from edge.station.bystanders import Bystanders
 from edge.station.inspection import TOO_LATE, Inspected
 from edge.station.interfaces import StationEvent
 from edge.station.loop import Station
 from edge.station.orders import Order
+from edge.station.sizing import compute_budget, frame_matcher, frame_pool, part_ledger
 from edge.station.tape import Recorder, TapedTransport
 from edge.wire import messages as wire
 from edge.wire.control import Command, Peer
@@ -126,7 +128,7 @@ class RecordedStation:
             rules,
             lambda _: None,
             self._clock,
-            tape=self.tape,
+            around=Bystanders(self.tape),
         )
         self.writer: RecordingWriter | None = None
         if begins:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -19,9 +19,11 @@ from edge.core.part import UNNAMED, FrameInfo, Identity, Part, Trigger, Verdict
 from edge.core.pool import FramePool, Lease, Purpose
 from edge.core.rules import Rule
 from edge.errors import ConfigError
+from edge.station.bystanders import Bystanders
 from edge.station.inspection import Inspected
-from edge.station.interfaces import StationEvent, Tape
+from edge.station.interfaces import ChallengeParts, StationEvent, Tape, Watcher
 from edge.station.loop import Station
+from edge.station.no_challenges import NO_CHALLENGES
 from edge.wire import messages as wire
 from edge.wire.publisher import Publisher
 
@@ -187,10 +189,18 @@ class Rig:
         gateway: False without one.
         inspections: slots that may be under inspection.
         tape: of the station.
+        watch: makes that of the station.
+        challenges: makes those of the station, given this rig.
     """
 
     def __init__(
-        self, gateway: bool = True, inspections: int = SLOTS, tape: Tape | None = None, **sections: object
+        self,
+        gateway: bool = True,
+        inspections: int = SLOTS,
+        tape: Tape | None = None,
+        watch: Callable[[cfg.StationConfig, FramePool], Watcher] | None = None,
+        challenges: Callable[[Rig], ChallengeParts] | None = None,
+        **sections: object,
     ) -> None:
         link = cfg.GatewayLinkConfig(stale_ms=10_000.0) if gateway else cfg.GatewayLinkConfig(endpoint=None)
         self.config = cfg.parse({"recipe": RECIPE, "gateway": link, **sections}, cfg.StationConfig, "test")
@@ -228,7 +238,11 @@ class Rig:
             self.waits.append,
             lambda: self.now,
             self.reopenings.append,
-            tape,
+            Bystanders(
+                tape,
+                watch=None if watch is None else watch(self.config, self.pool),
+                challenges=NO_CHALLENGES if challenges is None else challenges(self),
+            ),
         )
         self.session = self.beats = 0
 

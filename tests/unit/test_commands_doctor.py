@@ -1,16 +1,19 @@
 from __future__ import annotations
 
+import importlib
 import socket
+import subprocess
 import sys
-from collections.abc import Iterator
+import threading
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+import zmq
 
-from edge.commands import doctor
-from edge.commands.doctor import Finding
-from tests.support_models import tiny_package
+from edge.commands import doctor, doctor_alive, doctor_machine
+from edge.commands.doctor_machine import BACKLOG_WANTED, MEMORY_WARN_MB, RECEIVE_WANTED, SEND_WANTED
+from edge.commands.finding import Finding
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -18,19 +21,17 @@ else:
     import tomli as tomllib
 
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
+TEGRA = "# R36 (release), REVISION: 4.3, GCID: 38968081, BOARD: generic, EABI: aarch64\n"
 
 
 def by_name(findings: list[Finding]) -> dict[str, Finding]:
     return {finding.name: finding for finding in findings}
 
 
-@pytest.fixture
-def listening(tmp_path: Path) -> Iterator[str]:
-    path = tmp_path / "taken"
-    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as listener:
-        listener.bind(str(path))
-        listener.listen()
-        yield f"ipc://{path}"
+def put(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="ascii")
+    return path
 
 
 def test_this_machine_is_fit() -> None:
@@ -39,6 +40,14 @@ def test_this_machine_is_fit() -> None:
     found = by_name(findings)
     assert found["engine onnxruntime"].detail.endswith("int8, fp32, fp16 on this CPU")
     assert found["Python"].status == "ok"
+    assert {
+        "CPU governor",
+        "swap",
+        "clock source",
+        "wall clock",
+        "real-time rights",
+        "network rmem_max",
+    } <= found.keys()
 
 
 def test_the_libraries_and_python_are_those_of_the_project() -> None:
@@ -77,78 +86,182 @@ def test_a_missing_library_fails_with_the_command_that_installs_it() -> None:
     assert finding.remedy == "pip install 'no-such>=1,<2'"
 
 
-def test_a_station_is_examined_with_its_model_and_endpoints(tmp_path: Path, listening: str) -> None:
-    package = tiny_package(tmp_path).path
-    path = tmp_path / "station.toml"
-    path.write_text(
-        f'model = {{ package = "{package}", engine = "onnxruntime" }}\n'
-        f'recipe = {{ rules = [{{ name = "any" }}] }}\n'
-        f'gateway = {{ endpoint = "{listening}" }}\n'
-        f'camera = {{ endpoint = "ipc://{tmp_path}/camera" }}\n'
-        f'trigger = {{ endpoint = "{listening}" }}\n'
-        f'telemetry = {{ endpoint = "ipc://{tmp_path}/telemetry" }}\n',
-        encoding="utf-8",
-    )
-    found = by_name(doctor.examine([path]))
-    assert "passed the golden gate on onnxruntime fp32" in found[f"{path}: model"].detail
-    assert found[f"{path}: telemetry"].status == "ok"
-    assert found[f"{path}: gateway"].status == "ok"
-    assert found[f"{path}: trigger"].status == "ok"
-    assert found[f"{path}: camera"].status == "warn"
+# -- machine ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_changed_model_fails(tmp_path: Path) -> None:
-    package = tiny_package(tmp_path).path
-    (package / "model.onnx").write_bytes(b"other")
-    path = tmp_path / "station.toml"
-    path.write_text(
-        f'model = {{ package = "{package}" }}\nrecipe = {{ rules = [{{ name = "any" }}] }}\n', encoding="utf-8"
-    )
-    findings = doctor.examine([path])
-    assert doctor.failed(findings)
-    assert doctor.as_dict(findings)["healthy"] is False
-    assert "sha256" in by_name(findings)[f"{path}: model"].detail
+@pytest.mark.parametrize(
+    ("cores", "status"), [([], "ok"), (["performance"] * 2, "ok"), (["performance", "schedutil"], "warn")]
+)
+def test_cores_that_change_their_clock_are_told(tmp_path: Path, cores: list[str], status: str) -> None:
+    for number, governor in enumerate(cores):
+        put(tmp_path / f"devices/system/cpu/cpu{number}/cpufreq/scaling_governor", f"{governor}\n")
+    found = doctor_machine.governor(tmp_path)
+    assert found.status == status
+    assert ("schedutil" in found.detail) == (status == "warn")
 
 
-def test_a_gateway_is_examined_with_its_ports(tmp_path: Path, listening: str) -> None:
-    with closing(socket.create_server(("127.0.0.1", 0))) as server:
-        path = tmp_path / "gateway.toml"
-        path.write_text(
-            f'bind = "tcp://127.0.0.1:{server.getsockname()[1]}"\n'
-            'security = { key = "none.key", allow = "none.toml" }\n'
-            f'telemetry = {{ endpoint = "{listening}" }}\n'
-            f"plc = {{ port = {server.getsockname()[1]} }}\n",
-            encoding="utf-8",
-        )
-        found = by_name(doctor.examine([path]))
-    assert found[f"{path}: bind"].status == "warn"
-    assert found[f"{path}: telemetry"].status == "warn"
-    assert found[f"{path}: PLC"].status == "ok"
+@pytest.mark.parametrize(("swap_kib", "status"), [(0, "ok"), (8_008_000, "warn")])
+def test_swap_is_told(tmp_path: Path, swap_kib: int, status: str) -> None:
+    put(tmp_path / "meminfo", f"MemAvailable:   20000000 kB\nSwapTotal:   {swap_kib} kB\nHugePages_Total:   0\n")
+    assert doctor_machine.swap(tmp_path).status == status
+    assert doctor_machine.memory(tmp_path).status == "ok"
 
 
-def test_a_config_that_cannot_be_read_is_one_finding_and_the_next_is_examined(tmp_path: Path) -> None:
-    good = tmp_path / "gateway.toml"
-    good.write_text(f'bind = "ipc://{tmp_path}/bind"\n', encoding="utf-8")
-    found = by_name(doctor.examine([tmp_path / "missing.toml", good]))
-    assert found[str(tmp_path / "missing.toml")].status == "fail"
-    assert found[f"{good}: bind"].status == "ok"
+@pytest.mark.parametrize(("missing_mb", "status"), [(0, "ok"), (1, "warn")])
+def test_memory_has_a_lowest_amount(tmp_path: Path, missing_mb: int, status: str) -> None:
+    kib = -(-(MEMORY_WARN_MB - missing_mb) * 1_000_000 // 1024)
+    put(tmp_path / "meminfo", f"MemAvailable: {kib} kB\nSwapTotal: 0 kB\n")
+    assert doctor_machine.memory(tmp_path).status == status
 
 
-@pytest.mark.parametrize(("excess", "status"), [(0, "ok"), (1, "fail")])
-def test_a_socket_path_has_a_longest_length(excess: int, status: str) -> None:
-    path = "/tmp/" + "x" * (doctor.SOCKET_PATH_BYTES - len("/tmp/") + excess)
-    assert doctor._bound("telemetry", f"ipc://{path}").status == status
+@pytest.mark.parametrize(("source", "status"), [("tsc", "ok"), ("arch_sys_counter", "ok"), ("hpet", "warn")])
+def test_a_slow_clock_is_told(tmp_path: Path, source: str, status: str) -> None:
+    put(tmp_path / "devices/system/clocksource/clocksource0/current_clocksource", f"{source}\n")
+    assert doctor_machine.clock_source(tmp_path).status == status
 
 
-def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("EDGE_STATE", str(tmp_path / "not" / "yet" / "there"))
-    assert doctor._state_folder().status == "ok"
-    monkeypatch.setattr(doctor, "DISK_WARN_MB", 10**9)
-    assert doctor._state_folder().status == "warn"
-    monkeypatch.setattr(doctor, "DISK_FAIL_MB", 10**9)
-    assert doctor._state_folder().status == "fail"
+def test_the_kernel_says_whether_its_wall_clock_is_disciplined() -> None:
+    assert doctor_machine.synchronised(0x2001, 1500) == Finding("wall clock", "ok", "synchronised, at most 1.5 ms off")
+    assert doctor_machine.synchronised(0x2041, 1500).status == "warn"
+    assert "told" not in doctor_machine.time_synchronised().detail, "adjtimex works here"
+
+
+@pytest.mark.parametrize("less", [0, 1])
+def test_network_buffers_that_a_gige_camera_needs(tmp_path: Path, less: int) -> None:
+    for name, wanted in (
+        ("rmem_max", RECEIVE_WANTED),
+        ("wmem_max", SEND_WANTED),
+        ("netdev_max_backlog", BACKLOG_WANTED),
+    ):
+        put(tmp_path / "sys/net/core" / name, f"{wanted - less}\n")
+    found = list(doctor_machine.buffers(tmp_path))
+    assert [bool(f.remedy) for f in found] == [bool(less)] * 3
+    assert "67.1 ms of a GigE camera" in found[0].detail
+
+
+def test_a_buffer_that_cannot_be_read_is_not_the_end(tmp_path: Path) -> None:
+    assert {f.status for f in doctor_machine.buffers(tmp_path)} == {"ok"}
+
+
+def test_a_jetson_is_known_and_its_devices_are_examined(tmp_path: Path) -> None:
+    tegra = put(tmp_path / "nv_tegra_release", TEGRA)
+    assert "Jetson Linux R36 (release), REVISION: 4.3" in doctor_machine.host(tegra).detail
+    assert "Jetson" not in doctor_machine.host(tmp_path / "none").detail
+    assert doctor_machine.gpu_devices(tmp_path).remedy == "in a container: --runtime nvidia"
+    put(tmp_path / "nvmap", "")
+    put(tmp_path / "dri/renderD128", "")
+    assert doctor_machine.gpu_devices(tmp_path).detail == "all 2 may be used"
+
+
+@pytest.mark.parametrize(("user", "told"), [(0, 1), (1000, 0)])
+def test_what_root_finds_of_rights_is_worth_nothing(monkeypatch: pytest.MonkeyPatch, user: int, told: int) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: user)
+    found = list(doctor_machine.root())
+    assert [finding.status for finding in found] == ["warn"] * told
+    assert all("env EDGE_STATE=/var/lib/edge/" in finding.remedy for finding in found)  # HOME is still root's
+
+
+def test_a_device_that_is_missing_or_barred_names_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = put(tmp_path / "video0", "")
+    assert doctor_machine.device("camera", node).status == "ok"
+    assert doctor_machine.device("camera", tmp_path / "video1").status == "fail"
+    monkeypatch.setattr("os.access", lambda *_: False)  # root may use everything
+    barred = doctor_machine.device("camera", node)
+    assert barred.status == "fail"
+    assert f"--group-add {node.stat().st_gid}" in barred.remedy
+
+
+# -- the whole --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("statuses", "lenient", "strict"), [("ok", 0, 0), ("ok warn", 0, 23), ("ok warn fail", 1, 1), ("fail", 1, 1)]
+)
+def test_the_exit_code_tells_failures_and_on_demand_warnings(statuses: str, lenient: int, strict: int) -> None:
+    findings = [Finding("x", status, "") for status in statuses.split()]  # type: ignore[arg-type]
+    assert doctor.exit_code(findings, strict=False) == lenient
+    assert doctor.exit_code(findings, strict=True) == strict
 
 
 def test_what_failed_stands_out_with_its_remedy() -> None:
     text = doctor.render([Finding("a", "ok", "fine"), Finding("bb", "fail", "broken", "mend it")])
     assert text.splitlines() == ["ok   a   fine", "FAIL bb  broken", "         remedy: mend it"]
+
+
+def test_alive_is_who_publishes_and_not_who_merely_holds_the_socket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor_alive, "WAIT_MS", 300)
+    path = tmp_path / "gateway.toml"
+    path.write_text(
+        f'telemetry = {{ endpoint = "ipc://{tmp_path}/t" }}\nbind = "ipc://{tmp_path}/b"\n', encoding="utf-8"
+    )
+    assert doctor.answering([])[0].status == "fail"
+    with zmq.Context() as context, context.socket(zmq.PUB) as socket:
+        socket.bind(f"ipc://{tmp_path}/t")
+        assert doctor.answering([path])[0].status == "fail"
+        end = threading.Event()
+        thread = threading.Thread(target=lambda: [socket.send(b"x") for _ in iter(lambda: end.wait(0.02), True)])
+        thread.start()
+        try:
+            assert doctor.answering([path])[0].status == "ok"
+            assert _healthy({"EDGE_CONFIG": str(path)})
+            assert not _healthy({"EDGE_CONFIG": f"{path}:{tmp_path}/none.toml"})
+            assert not _healthy({})
+        finally:
+            end.set()
+            thread.join()
+
+
+def _healthy(environment: dict[str, str]) -> bool:
+    """Run the health check of the container images."""
+    command = [sys.executable, "-m", "edge.commands.doctor_alive"]
+    return subprocess.run(command, env=environment, cwd=PROJECT.parent, check=False).returncode == 0
+
+
+def test_alive_of_a_monitor_is_its_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")  # the plant's, which Docker hands on to containers
+    path = tmp_path / "monitor.toml"
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        path.write_text(f"port = {server.getsockname()[1]}\n", encoding="utf-8")
+        served = threading.Thread(target=_answer_once, args=(server,))
+        served.start()
+        assert doctor.answering([path])[0].status == "ok"
+        served.join()
+    assert doctor.answering([path])[0].status == "fail"
+
+
+def test_who_speaks_something_else_at_a_monitors_port_is_not_alive(tmp_path: Path) -> None:
+    path = tmp_path / "monitor.toml"
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        path.write_text(f"port = {server.getsockname()[1]}\n", encoding="utf-8")
+        served = threading.Thread(target=_answer_once, args=(server, b"220 mail.plant ESMTP\r\n"))
+        served.start()
+        assert doctor.answering([path])[0].status == "fail"
+        served.join()
+
+
+def _answer_once(server: socket.socket, answer: bytes = b"HTTP/1.0 200 OK\r\n\r\n") -> None:
+    connection, _ = server.accept()
+    with connection:
+        assert connection.recv(1000).startswith(b"GET /healthz ")
+        connection.sendall(answer)
+
+
+@pytest.mark.parametrize(
+    ("source", "status"),
+    [("__version__ = '10.3.0'", "ok"), ("raise ImportError('libnvdla_compiler.so')", "fail"), (None, "warn")],
+)
+def test_a_jetson_without_its_driver_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str | None, status: str
+) -> None:
+    monkeypatch.setattr(doctor, "ACCELERATORS", ("faked_tensorrt",))
+    monkeypatch.syspath_prepend(tmp_path)
+    tegra = put(tmp_path / "nv_tegra_release", TEGRA)
+    if source is not None:
+        put(tmp_path / "faked_tensorrt.py", source)
+    importlib.invalidate_caches()
+    sys.modules.pop("faked_tensorrt", None)
+    assert [f.status for f in doctor.accelerators(tegra)] == [status]
+    on_others = [f.status for f in doctor.accelerators(tmp_path / "none")]
+    assert on_others == ([] if source is None else [status])
