@@ -42,7 +42,7 @@ from edge.config import (
 )
 from edge.core.budget import lead_mm
 from edge.engine.inspector import Inspector
-from edge.engine.null import NullEngine
+from edge.engine.null import NullEngine, Script
 from edge.engine.select import NULL, Choice
 from edge.errors import EngineError
 from edge.model.package import load_package
@@ -233,6 +233,7 @@ def run(
     plan: Sequence[Enum],
     parts: int,
     outcomes: Path,
+    script: Script | None = None,
 ) -> list[int]:
     """Run the station through ``plan``; this process takes the station's priority.
 
@@ -243,6 +244,7 @@ def run(
         plan: of conditions; the first is a line that is well, and it comes back after each fault.
         parts: of each block, at the least.
         outcomes: where the part records go.
+        script: what the engine finds; without one it finds nothing.
 
     Returns:
         The edges of the blocks, monotonic ns, one more than there are.
@@ -254,7 +256,7 @@ def run(
     package = load_package(Path(config.model.package))
     camera, target = config.camera, package.manifest
     shape = frame_shape(camera.width, camera.height, camera.color)
-    with NullEngine(target.input.shape, target.output.candidates, config.model.null_ms) as engine:
+    with NullEngine(target.input.shape, target.output.candidates, config.model.null_ms, script) as engine:
         inspector = Inspector(package, engine, shape, camera.color)
         decides = Deciding(package, engine, Choice(*NULL, "its duration is fixed"), inspector, camera)
         timers: list[_Timer] = []

@@ -101,6 +101,19 @@ def journal_command(
     _conclude(bench_journal.measure(_chosen(path), blocks, parts), bench_effects.render, as_json)
 
 
+@app.command("monitor")
+def monitor_command(
+    path: Annotated[Path | None, typer.Option("--config", help="A station's configuration.")] = None,
+    blocks: Annotated[int, typer.Option(min=2, help="Blocks with viewers.")] = 8,
+    parts: Annotated[int, typer.Option(min=10, help="Parts of each block.")] = 400,
+    as_json: Json = False,
+) -> None:
+    """Measure what five viewers and a scrape a second add to a verdict's time.  Exits 1 where a target is missed."""
+    from edge.commands import bench_monitor
+
+    _conclude(bench_monitor.measure(_chosen(path), blocks, parts), bench_monitor.render, as_json)
+
+
 @app.command("handover")
 def handover_command(
     path: Annotated[Path | None, typer.Option("--config", help="A station's configuration.")] = None,
