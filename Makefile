@@ -9,6 +9,7 @@ RUNTIME := .venv/.runtime
 DEV := .venv/.dev
 TRAIN := .venv/.train
 MUTATION := .venv/.mutation
+DEFAULT := "not process and not train and not browser and not deploy and not unattended"
 export EDGE_DATASETS ?= $(wildcard $(abspath ../shared/datasets))
 
 help: ## show this list
@@ -39,17 +40,30 @@ demo: $(RUNTIME) ## inspect 300 simulated plates, trigger to gate
 	$(BIN)/edge demo
 
 test: $(DEV) ## the default test suite, under 5 minutes
-	$(BIN)/python -m pytest -m "not process and not train"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m $(DEFAULT) --ignore tests/bench
+	$(BIN)/python -m pytest -m $(DEFAULT) tests/bench # what measures runs alone
 
 test-process: $(DEV) ## faults with real processes, minutes
 	$(BIN)/python -m pytest -m process
 
+test-browser: $(DEV) ## the dashboard in a browser; as root, installs Debian's chromium where it is missing
+	@tests/debian.sh browser
+	$(BIN)/python -m pytest -m browser tests/browser
+
+test-deploy: $(DEV) ## units, alerts, bundle; as root, installs Debian's prometheus, docker-compose, systemd where missing
+	@tests/debian.sh deploy
+	$(BIN)/python -m pytest -m deploy
+
+test-unattended: $(DEV) ## a line that nobody attends, with faults, real alerts and a browser; root; MINUTES=20
+	@tests/debian.sh browser deploy
+	$(BIN)/python -m tests.faults.unattended --minutes $(or $(MINUTES),20)
+
 test-train: $(TRAIN) ## the training code; installs PyTorch
 	$(BIN)/python -m pytest -m train
 
-prove: $(RUNTIME) ## the verdict contract over 1,900,000 simulated parts under every fault, 10 minutes
+prove: $(RUNTIME) ## the verdict contract over 1,500,000 simulated parts under every fault, 10 minutes
 	$(BIN)/edge simulate line --parts 1000000 --faults all --seed 1 --json
-	for seed in 2 3 4 5; do $(BIN)/edge simulate line --parts 200000 --faults all --seed $$seed --json || exit 1; done
+	for seed in 2 3 4 5; do $(BIN)/edge simulate line --parts 100000 --faults all --seed $$seed --json || exit 1; done
 	$(BIN)/edge simulate line --parts 100000 --faults none --seed 1 --json
 
 soak: $(DEV) ## 110,000 parts through real processes, a random fault every 3 seconds, 15 minutes
@@ -68,10 +82,14 @@ lint: $(DEV) ## ruff, mypy strict, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-lock: $(DEV) ## resolve the requirements anew, for every supported Python and machine
+lock: $(DEV) ## resolve the requirements, for every supported Python and machine; what is locked stays
 	$(BIN)/python deploy/lock.py
+
+upgrade: $(DEV) ## the same with the newest version of everything
+	$(BIN)/python deploy/lock.py --upgrade
 
 clean: ## remove what these commands made
 	rm -rf .venv .exporters mutants .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info
 
-.PHONY: help demo test test-process test-train prove soak check-exporters mutation lint lock clean
+.PHONY: help demo test test-process test-browser test-deploy test-unattended test-train prove soak check-exporters \
+    mutation lint lock upgrade clean
