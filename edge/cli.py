@@ -12,15 +12,20 @@ import typer
 
 from edge import __version__, config, logs
 from edge.commands.bench_cli import app as bench_app
+from edge.commands.challenge_cli import app as challenge_app
 from edge.commands.control import app as control_app
 from edge.commands.dataset_cli import app as dataset_app
 from edge.commands.dataset_simulate import simulate_command
+from edge.commands.evidence_cli import app as evidence_app
+from edge.commands.install_cli import install_command, uninstall_command
 from edge.commands.journal_cli import app as journal_app
 from edge.commands.keys_cli import app as keys_app
 from edge.commands.model_activate import activate_command, rollback_command
 from edge.commands.model_evaluate_cli import evaluate_command
 from edge.commands.record_cli import record_command, replay_command
 from edge.commands.soak_cli import soak_command
+from edge.commands.support_bundle_cli import support_bundle_command
+from edge.commands.users_cli import app as users_app
 from edge.errors import EdgeError
 from edge.model.cli import app as model_app
 from edge.monitor.cli import monitor_command
@@ -40,10 +45,16 @@ app.add_typer(dataset_app, name="dataset")
 app.add_typer(simulate_app, name="simulate", help="The simulated plant, which also judges where every part went.")
 app.add_typer(bench_app, name="bench")
 app.add_typer(control_app, name="control")
+app.add_typer(challenge_app, name="challenge")
 app.add_typer(keys_app, name="keys")
 app.add_typer(journal_app, name="journal")
+app.add_typer(evidence_app, name="evidence")
+app.add_typer(users_app, name="users")
 app.command("monitor")(monitor_command)
+app.command("install")(install_command)
+app.command("uninstall")(uninstall_command)
 app.command("soak")(soak_command)
+app.command("support-bundle")(support_bundle_command)
 app.command("record")(record_command)
 app.command("replay")(replay_command)
 
@@ -102,16 +113,20 @@ def inspect_command(
 
 @app.command("doctor")
 def doctor_command(
-    paths: Annotated[list[Path] | None, typer.Argument(help="Configurations to examine too.")] = None,
+    paths: Annotated[
+        list[Path] | None, typer.Argument(envvar="EDGE_CONFIG", help="Configurations to examine too.")
+    ] = None,
+    alive: Annotated[bool, typer.Option("--alive", help="Only ask whether their processes answer now.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 23 where there are warnings.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Say what on this machine keeps a station from running, and how to mend it."""
+    """Say what on this machine keeps a station from running well, and how to mend it; exit with 1 if anything fails."""
     from edge.commands import doctor
 
-    findings = doctor.examine(paths or [])
+    findings = doctor.answering(paths or []) if alive else doctor.examine(paths or [])
     print(json.dumps(doctor.as_dict(findings), indent=1) if as_json else doctor.render(findings))
-    if doctor.failed(findings):
-        raise typer.Exit(1)
+    if code := doctor.exit_code(findings, strict):
+        raise typer.Exit(code)
 
 
 @app.command("train")
@@ -196,7 +211,7 @@ def commission_command(
 
 @app.command("schema")
 def schema_command(
-    what: Annotated[str, typer.Argument(help="messages, station, gateway, or tables.")] = "messages",
+    what: Annotated[str, typer.Argument(help="messages, station, gateway, monitor, or tables.")] = "messages",
     write: Annotated[list[Path] | None, typer.Option(help="With tables: a page whose tables are renewed.")] = None,
 ) -> None:
     """Print the JSON schema of the wire messages or of a configuration file, or the tables of the documentation."""
@@ -207,6 +222,7 @@ def schema_command(
         "messages": messages.schema,
         "station": config.StationConfig.model_json_schema,
         "gateway": config.GatewayConfig.model_json_schema,
+        "monitor": config.MonitorConfig.model_json_schema,
     }
     if what == "tables" and write:
         for path in write:
@@ -221,15 +237,20 @@ def schema_command(
         print(json.dumps(schemas[what](), indent=1))
 
 
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        print(__version__)
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Print the version.")
+    ] = False,
 ) -> None:
     """Options of all commands."""
-    if version:
-        print(__version__)
-        raise typer.Exit
     logs.start(logging.DEBUG if verbose else logging.INFO)
 
 

@@ -17,6 +17,10 @@
     ├── JournalError         a journal that is missing, damaged, or cannot be read
     ├── CommissionError      a measurement of the line that cannot be right
     ├── RecordingError       a recording that cannot be made, or read
+    ├── EvidenceError        evidence that is missing, damaged, or cannot be read or written
+    ├── ChallengeError       a challenge that cannot be made now, or records of challenges that cannot be trusted
+    ├── AnnotationError      marks and acknowledgements that cannot be read or written
+    ├── InstallError         an installation that cannot be made, or undone
     ├── ReplayMismatch       a replay whose verdicts are not those of the recording
     └── MissingExtra         an optional dependency that is not installed
 """
@@ -129,6 +133,30 @@ class JournalError(EdgeError):
     """A journal that is missing, damaged, or cannot be read."""
 
     exit_code = 14
+
+
+class EvidenceError(EdgeError):
+    """Evidence that is missing, damaged, or cannot be read or written."""
+
+    exit_code = 16
+
+
+class ChallengeError(EdgeError):
+    """A challenge that cannot be made now, or records of challenges that cannot be written, read or trusted."""
+
+    exit_code = 17
+
+
+class AnnotationError(EdgeError):
+    """Marks and acknowledgements that cannot be read or written."""
+
+    exit_code = 18
+
+
+class InstallError(EdgeError):
+    """An installation that cannot be made on this machine, or not be undone."""
+
+    exit_code = 19
 
 
 class MissingExtra(EdgeError):

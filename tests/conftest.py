@@ -6,6 +6,12 @@ import logging
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
+
+from tests.support_hypothesis import usual
+
+settings.register_profile("usual", usual())  # without deadlines, which a busy machine breaks at random
+settings.load_profile("usual")
 
 
 @pytest.fixture(autouse=True)

@@ -46,6 +46,10 @@ class DeviceThread(ABC):
         device: an open one.
         post: takes the events, from this thread; it must return at once.
         clock: gives monotonic nanoseconds.
+
+    Attributes:
+        steps: of the thread so far: turns, and tries to open the device.  While the thread lives and no driver hangs it
+            grows, also where nothing comes and where the device is gone.
     """
 
     def __init__(
@@ -58,6 +62,7 @@ class DeviceThread(ABC):
     ) -> None:
         self._device_name, self._device, self._tell, self._clock = device_name, device, post, clock
         self._turned_ns = self._awake_ns = self._opened_ns = clock()
+        self.steps = 0
         self._pause_s = FIRST_PAUSE_S
         self._was_late = False  # the last turn
         self._reopen_for = ""
@@ -126,6 +131,7 @@ class DeviceThread(ABC):
             reason, self._reopen_for = self._reopen_for, ""
             raise CameraError(reason, "it is closed and opened again; check it if this goes on.")
         self._step()
+        self.steps += 1
         now = self._clock()
         is_late = now - self._turned_ns > _STALL_NS
         if is_late and not self._was_late:  # turn after turn it is the driver that does not return in time
@@ -154,6 +160,7 @@ class DeviceThread(ABC):
     def _try_again(self) -> str | None:
         """Close, pause and open.  Return why that failed, or None where there is nothing more to try."""
         self._close()
+        self.steps += 1
         jittered_s = self._pause_s * random.uniform(0.75, 1.0)  # so that many do not knock in step
         self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
         if self._stopping.wait(jittered_s):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,11 @@ if TYPE_CHECKING:
     from cv2.typing import MatLike
 
 
+DEVICE_S = 1
+"""For which OpenCV waits for a frame of a device; of itself it would wait for 10 s, for which a station is ended.  Its
+V4L2 back end takes that from the environment alone."""
+
+
 class VideoCamera(SoftwareTriggeredCamera):
     """Frames of ``cv2.VideoCapture``.
 
@@ -31,7 +37,7 @@ class VideoCamera(SoftwareTriggeredCamera):
 
     A file's frame counts as exposed at T0.  A running device exposes when it likes: the frame that its driver holds is
     dropped, and the next one counts as exposed when the wait for it began.  So a device belongs on a bench, not on a
-    moving line.  A device that hangs blocks ``grab`` for as long as OpenCV's back end waits, beyond its time-out.
+    moving line.  A device that hangs blocks ``grab`` for ``DEVICE_S``, beyond its time-out.
 
     Args:
         source: a file's path, or a device number as digits.
@@ -72,6 +78,7 @@ class VideoCamera(SoftwareTriggeredCamera):
             self._capture = None
 
     def _connect(self) -> cv2.VideoCapture:
+        os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", str(DEVICE_S))
         capture = cv2.VideoCapture(self._source) if self._device is None else cv2.VideoCapture(self._device)
         if not capture.isOpened():
             capture.release()
@@ -94,7 +101,8 @@ class VideoCamera(SoftwareTriggeredCamera):
         assert capture is not None  # _check_open came first
         exposed_ns = t0_ns
         if self._device is not None:
-            capture.grab()
+            if not capture.grab():
+                raise self._silent()
             exposed_ns = now_ns()
         target = into if self.color == "bgr8" else self._bgr
         found, image = capture.read(target)
@@ -102,16 +110,19 @@ class VideoCamera(SoftwareTriggeredCamera):
             capture.set(cv2.CAP_PROP_POS_FRAMES, 0)
             found, image = capture.read(target)
         if not found and self._device is not None:
-            raise CameraError(
-                f"Video device {self._source} delivers no frame any more.",
-                "check its cable and power; it is opened again until it delivers.",
-            )
+            raise self._silent()
         if not found:
             return None  # the file's end
         intact = image.shape == target.shape and image.dtype == np.uint8
         if intact:
             self._deliver(image, into)
         return FrameInfo(counter, exposed_ns, t1_ns=now_ns(), intact=intact, tag=f"{self._source}#{counter}")
+
+    def _silent(self) -> CameraError:
+        return CameraError(
+            f"Video device {self._source} delivers no frame any more.",
+            "check its cable and power; it is opened again until it delivers.",
+        )
 
     def _deliver(self, image: MatLike, into: Frame) -> None:
         if self.color == "mono8":

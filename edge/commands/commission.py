@@ -33,6 +33,8 @@ from edge.gateway.plc.signals import GATEWAY_ALIVE
 from edge.simulate.commissioning import RunningRig, Truth
 
 Progress = Callable[[str], None]
+ANSWER_MS = 1000.0
+"""Least time that the PLC is given for an answer: no part waits for it here, and a busy machine ends no measurement."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,8 @@ def measure(config: GatewayConfig, plan: Plan, progress: Progress) -> Report:
         CommissionError: something measured cannot be right, or a gateway is at work.
     """
     patience = Patience(lambda: now_ns() / NS_PER_S, time.sleep, plan.piece_s, progress=progress)
-    with closing(CommissioningDriver(config.plc)) as line:
+    patient = config.plc.model_copy(update={"timeout_ms": max(config.plc.timeout_ms, ANSWER_MS)})
+    with closing(CommissioningDriver(patient)) as line:
         if line.read().flags & GATEWAY_ALIVE:
             raise CommissionError("A gateway is at work on this PLC.", "stop it first; the gate will be moved.")
         line.measured()  # a PLC without the block is told at once

@@ -45,6 +45,21 @@ def recipe_command(
     print(render(command(context.obj, "recipe", path=str(path.resolve()))))
 
 
+@app.command("health")
+def health_command(
+    context: typer.Context,
+    action: Annotated[
+        str,
+        typer.Argument(
+            help="reference: the next pictures become the camera's reference. clear: forget what was measured, and let "
+            "parts in again. relearn: learn the baseline of rejects and scores anew."
+        ),
+    ],
+) -> None:
+    """Take the station's camera reference, end what its health holds, or learn its baseline anew."""
+    print(render(command(context.obj, "health", action=action)))
+
+
 @app.command("status")
 def status_command(
     context: typer.Context, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False

@@ -10,13 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import cv2
 import numpy as np
 import typer
 from numpy.typing import NDArray
 
 from edge.errors import DatasetError
-from edge.simulate.surface import MIN_FRAME, Surface
+from edge.simulate.options import MIN_FRAME
 
 PLATES_PER_SURFACE = 300
 
@@ -31,6 +30,8 @@ def write_voc(folder: Path, name: str, image: NDArray[np.uint8], boxes: Sequence
     Raises:
         DatasetError: a file cannot be written.
     """
+    import cv2
+
     root = ET.Element("annotation")
     ET.SubElement(root, "filename").text = f"{name}.png"
     size = ET.SubElement(root, "size")
@@ -62,6 +63,8 @@ def simulate(folder: Path, plates: int, seed: int, width: int, height: int, defe
         DatasetError: it is no empty folder, or cannot be written.
         ValueError: a frame too small, or a rate outside 0..1.
     """
+    from edge.simulate.surface import Surface
+
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DatasetError(f"{folder} is no empty folder.", "give a new one.")
     defective = 0

@@ -15,10 +15,11 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 
+from edge.commands import install_sources
 from edge.errors import EdgeError
 
-MODELS = Path(__file__).resolve().parents[2] / "models"
-"""Where the shipped model packages lie, beside the package `edge`."""
+MODELS = install_sources.models()
+"""Where the shipped model packages lie."""
 
 _STATION = """\
 name = "{name}"
@@ -38,6 +39,8 @@ path = "{path}/station.control"
 record = "{path}/station-commands.jsonl"
 [journal]
 folder = "{path}/station-journal"
+[evidence]
+{evidence}
 [telemetry]
 endpoint = "{folder}/telemetry"
 [line]
@@ -63,6 +66,12 @@ endpoint = "{folder}/gateway-telemetry"
 """
 
 
+_EVIDENCE = """\
+folder = "{path}/evidence"
+free_gb = 0.2
+live = "{folder}/live"
+"""
+
 END_S = 30.0
 """For a process to end that was asked to before another takes its name."""
 
@@ -84,6 +93,7 @@ class Line:
         frame: (width, height, colour) of the plant's frames.
         plc: more of the ``[plc]`` section of the gateway, and sections behind it, TOML.
         link: the socket in the folder at which the station looks for the gateway.
+        evidence: the body of the ``[evidence]`` section, TOML; None keeps pictures in the folder and shows them live.
 
     Use it as a context manager: leaving it ends every process and removes the folder.  Where the process that uses it
     is killed, its processes are too.
@@ -97,11 +107,12 @@ class Line:
         frame: tuple[int, int, str] = (640, 512, "mono8"),
         plc: str = "",
         link: str = "gateway",
+        evidence: str | None = None,
     ) -> None:
         self._temporary = tempfile.TemporaryDirectory(prefix="edge-")
         self.folder = Path(self._temporary.name)
         self._package, self._recipe, self._line, self._frame, self._plc = package, recipe, line, frame, plc
-        self._link = link
+        self._link, self._evidence = link, evidence
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.modbus_port = 0
 
@@ -165,10 +176,11 @@ class Line:
         )
         self.wait_for(ready, "plant", 20.0)
         self.modbus_port = int(json.loads(ready.read_text())["modbus"])
+        places = {"folder": f"ipc://{self.folder}", "path": self.folder}
         values = {
+            **places,
             "name": "station-1",
-            "folder": f"ipc://{self.folder}",
-            "path": self.folder,
+            "evidence": _EVIDENCE.format(**places) if self._evidence is None else self._evidence,
             "width": self._frame[0],
             "height": self._frame[1],
             "color": self._frame[2],

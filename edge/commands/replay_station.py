@@ -25,11 +25,12 @@ from edge.core.rules import Rule
 from edge.engine.inspector import Inspector
 from edge.errors import EdgeError, RecordingError
 from edge.record.recording import Commanded, Framed, Happened, Judged, PartResult, Recording, Turn
-from edge.station.build import Deciding, compute_budget, frame_matcher, frame_pool, part_ledger
+from edge.station.build import Deciding
 from edge.station.inspection import TOO_LATE, Inspected
 from edge.station.interfaces import StationEvent
 from edge.station.loop import Station
 from edge.station.orders import Order
+from edge.station.sizing import compute_budget, frame_matcher, frame_pool, part_ledger
 from edge.wire import messages as wire
 from edge.wire.control import Command, Peer
 from edge.wire.publisher import Publisher

@@ -12,11 +12,16 @@ from threading import Event, Timer
 from typing import TYPE_CHECKING
 
 from edge import config, flight
+from edge.notify import Notifier
+from edge.watchdog import Feeder, name_the_culprit
 
 if TYPE_CHECKING:
     from edge.station.build import Deciding
 
 EXIT_HUNG = 70
+END_S = 15.0
+"""For which the watchdog is put off at the end: longer than the farewell, which ends the process itself."""
+
 FAREWELL_S = 10.0  # 3 s for drivers that hang, 2 s for an inspection: then parts are closed, and the rest is the disks'
 
 
@@ -66,12 +71,16 @@ def run_station(
     Raises:
         EdgeError: something is missing or refused, with its remedy.
     """
+    from edge.clock import now_ns
     from edge.realtime import leave_no_core, prioritise, settle
     from edge.station.build import deciding, station
     from edge.station.hang import DeviceHung, EngineHung
+    from edge.station.progress import patience_ns
 
     stop = stop_on_signals()
+    notifier = Notifier.from_environment()
     settings = config.load(path, config.StationConfig)
+    name_the_culprit()
     leave_no_core()
     prioritise(settings.realtime_priority)
     try:
@@ -81,12 +90,19 @@ def run_station(
             station(settings, outcomes, decide or deciding) as running,
         ):
             settle()
+
+            def text() -> str:
+                return ": ".join(filter(None, running.state(now_ns())))
+
+            feeder = Feeder(notifier, patience_ns(settings.limits), running.marks, text)
+            notifier.ready(text())
             try:
-                running.run(stop, parts)
+                running.run(stop, parts, feeder.turn)
             except EngineHung as error:
                 logging.getLogger(__name__).critical("%s The process ends, to be started again.", error)
                 raise
             finally:
+                notifier.stopping(END_S)
                 leave()
     except (EngineHung, DeviceHung):  # the other threads have stopped, and what they had posted has its outcome
         os._exit(EXIT_HUNG)  # the hung thread cannot be joined
@@ -98,13 +114,22 @@ def run_gateway(path: Path) -> None:
     Raises:
         EdgeError: something is missing or refused, with its remedy.
     """
+    from edge.gateway.progress import PATIENCE_NS
+    from edge.gateway.reporting import in_words
     from edge.gateway.run import gateway
     from edge.realtime import leave_no_core, prioritise, settle
 
     stop = stop_on_signals()
+    notifier = Notifier.from_environment()
     settings = config.load(path, config.GatewayConfig)
+    name_the_culprit()
     leave_no_core()
     prioritise(settings.realtime_priority)
     with _flight_recorded(settings.flight, f"gateway {settings.name}"), gateway(settings) as running:
         settle()
-        running.run(stop)
+        feeder = Feeder(notifier, PATIENCE_NS, running.marks, lambda: in_words(running.status()))
+        notifier.ready(in_words(running.status()))
+        try:
+            running.run(stop, feeder.turn)
+        finally:
+            notifier.stopping(END_S)

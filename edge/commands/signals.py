@@ -10,7 +10,7 @@ from typing import Any, get_args
 import msgspec
 
 from edge.commands import config_edit
-from edge.config import GuardConfig, RuleConfig
+from edge.config import ChallengeConfig, GuardConfig, HealthConfig, RuleConfig
 from edge.core.alarms import ALARMS
 from edge.core.modes import Mode
 from edge.core.outcome import CAUSES, Disposition
@@ -82,6 +82,9 @@ RULE = {
 }
 """By the key of a rule."""
 
+_OF_GATEWAY = ("bypass", "accept_escapes")
+"""Alarms of the gateway that `[guard]` does not name: nothing switches them off."""
+
 _MARK = re.compile(r"(<!-- table: ([a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -132,13 +135,22 @@ def _modes() -> str:
 
 
 def _alarms() -> str:
-    defaults = GuardConfig()
+    """Return the alarms: at the gateway those that `[guard]` names, at the station those of health and challenges."""
+    guard, challenge, health = GuardConfig(), ChallengeConfig(), HealthConfig().reactions()
+    holds = {
+        "challenge_failed": f"{challenge.on_failed}; {challenge.on_escape} after an escape or an interruption",
+        "challenge_due": challenge.on_skipped,
+    }
 
-    def reaction(name: str) -> str:
-        return f"{getattr(defaults, f'on_{name}')}" if f"on_{name}" in GuardConfig.model_fields else "alarm, always"
+    def row(name: str) -> tuple[str, str]:
+        if f"on_{name}" in GuardConfig.model_fields:
+            return "gateway", f"{getattr(guard, f'on_{name}')}"
+        if name in _OF_GATEWAY:
+            return "gateway", "alarm, always"
+        return "both" if name == "journal" else "station", health.get(name) or holds.get(name, "alarm, always")
 
-    rows = ((f"`{a.name}`", a.text, a.remedy, reaction(a.name)) for a in ALARMS.values())
-    return markdown(("alarm", "what happened", "what to do", "reaction by default"), rows)
+    rows = ((f"`{a.name}`", a.text, a.remedy, *row(a.name)) for a in ALARMS.values())
+    return markdown(("alarm", "what happened", "what to do", "at", "reaction by default"), rows)
 
 
 def _rule() -> str:

@@ -14,6 +14,7 @@ TRAVEL_MS = 120.0  # eye to gate: a verdict's 80 ms, the PLC's share, and some
 FRAME = (64, 48, "mono8")
 SCAN_MS, RESPONSE_MS, OUTPUT_MS, MARGIN_MS = 1.0, 0.5, 0.2, 1.0
 INSPECTION_MS = 1.0
+EVIDENCE_GB = 0.02  # so little that the oldest pictures go all the time
 _EYE_SCATTER_MS, _RESPONSE_SCATTER_MS = 0.05, 0.1
 _EXPOSED_MS = 2.0  # the plant's camera, after the eye's edge
 _WINDOW_SHARE = 0.8  # of a period: a wider window of exposure fits two parts
@@ -98,6 +99,7 @@ class FastLine:
             ("limits", "frame_timeout_ms"): 40.0,
             ("limits", "open_parts"): 256,
             ("limits", "pool_slots"): 24,
+            ("evidence", "keep_gb"): EVIDENCE_GB,
         }
 
     def _of_gateway(self) -> Values:

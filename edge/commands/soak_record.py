@@ -27,24 +27,30 @@ class Losses:
     Args:
         t0_ns: by number, when plates met the eye, as far as a journal knows; for others it is interpolated.
         kills: by process, when it was killed, ns.
+        travel_ms: from eye to gate.
     """
 
-    def __init__(self, t0_ns: Mapping[int, int], kills: Mapping[str, Sequence[int]]) -> None:
+    def __init__(
+        self, t0_ns: Mapping[int, int], kills: Mapping[str, Sequence[int]], travel_ms: float = TRAVEL_MS
+    ) -> None:
         self._numbers = sorted(t0_ns)
         self._t0_ns = [t0_ns[number] for number in self._numbers]
         self._kills = kills
+        self._before_ns = (travel_ms + STATED_LOSS_MS + COMMIT_MS) * NS_PER_MS  # it was recorded before the gate
 
     def excuse(self, name: str, number: int) -> bool:
         """True where process ``name`` need not have recorded plate ``number``: it was killed too soon."""
         if not self._numbers:
             return False
         met_ns = float(np.interp(number, self._numbers, self._t0_ns))
-        before_ns = (TRAVEL_MS + STATED_LOSS_MS + COMMIT_MS) * NS_PER_MS  # it was recorded before the gate
-        return any(killed - before_ns <= met_ns <= killed + SLACK_MS * NS_PER_MS for killed in self._kills[name])
+        return any(killed - self._before_ns <= met_ns <= killed + SLACK_MS * NS_PER_MS for killed in self._kills[name])
 
 
 def join(
-    plates: Iterable[dict[str, Any]], journals: Mapping[str, Path], kills: Mapping[str, Sequence[int]]
+    plates: Iterable[dict[str, Any]],
+    journals: Mapping[str, Path],
+    kills: Mapping[str, Sequence[int]],
+    travel_ms: float = TRAVEL_MS,
 ) -> Counter[str]:
     """Count plates by what referee and journals say of them; both sides know a plate by the eye's number.
 
@@ -52,6 +58,7 @@ def join(
         plates: the referee's records.
         journals: folders of station and gateway.
         kills: by process, when it was killed, ns.
+        travel_ms: from eye to gate.
 
     Returns:
         ``passed``: in the good bin.  ``without_verdict``, ``without_permit``: those of them without a PASS in the
@@ -68,7 +75,7 @@ def join(
         permitted[gate.number] = permitted.get(gate.number, False) or "permit" in gate.facts
         if "counted" in gate.facts:  # a later session may know of its way through the gate alone
             t0_ns[gate.number] = gate.facts["counted"][1]
-    losses = Losses(t0_ns | {number: part.t0_ns for number, part in parts.items()}, kills)
+    losses = Losses(t0_ns | {number: part.t0_ns for number, part in parts.items()}, kills, travel_ms)
     found: Counter[str] = Counter()
     for plate in plates:
         number, part = int(plate["number"]), parts.get(int(plate["number"]))

@@ -106,9 +106,15 @@ def by_fault(recoveries: Sequence[Recovery]) -> dict[str, dict[str, float]]:
     return out
 
 
-def referee_problems(referee: dict[str, Any], parts: int) -> list[str]:
-    """Return what the referee holds against the line, in words."""
-    problems = [f"{name} is {referee[name]}" for name in NEVER if referee[name]]
+def referee_problems(referee: dict[str, Any], parts: int, never: Sequence[str] = NEVER) -> list[str]:
+    """Return what the referee holds against the line, in words.
+
+    Args:
+        referee: its summary.
+        parts: that must have met the gate.
+        never: counts that must be zero.
+    """
+    problems = [f"{name} is {referee[name]}" for name in never if referee[name]]
     if referee["parts"] < parts:
         problems.append(f"only {referee['parts']} of {parts} plates met the gate")
     for share, passed, of, text in (

@@ -1,6 +1,8 @@
 """Configuration: one frozen typed tree, read once.  Ranges in the types, units in the names, unknown keys refused."""
 
+from edge.config.challenge import ChallengeConfig, PieceConfig
 from edge.config.gateway import GatewayConfig, GuardConfig, PlcConfig, PulseConfig, Reaction
+from edge.config.health import HealthConfig
 from edge.config.line import (
     ActuatorConfig,
     Color,
@@ -14,9 +16,11 @@ from edge.config.line import (
     TelemetryConfig,
 )
 from edge.config.load import load, load_any, parse
+from edge.config.monitor import MonitorConfig, SourcesConfig
 from edge.config.recipe import RecipeConfig, RuleConfig, ZoneConfig
 from edge.config.station import (
     CameraConfig,
+    EvidenceConfig,
     GatewayLinkConfig,
     LimitsConfig,
     ModelConfig,
@@ -30,18 +34,23 @@ from edge.config.station import (
 __all__ = [
     "ActuatorConfig",
     "CameraConfig",
+    "ChallengeConfig",
     "Color",
     "ControlConfig",
+    "EvidenceConfig",
     "FailSafe",
     "FlightConfig",
     "GatewayConfig",
     "GatewayLinkConfig",
     "GuardConfig",
+    "HealthConfig",
     "JournalConfig",
     "LimitsConfig",
     "LineConfig",
     "ModelConfig",
     "ModelFile",
+    "MonitorConfig",
+    "PieceConfig",
     "PlcConfig",
     "PlcTimingConfig",
     "PositionConfig",
@@ -51,6 +60,7 @@ __all__ = [
     "RecipeFile",
     "RuleConfig",
     "SecurityConfig",
+    "SourcesConfig",
     "StationConfig",
     "TelemetryConfig",
     "TriggerConfig",

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from edge.config.gateway import GatewayConfig
+from edge.config.monitor import MonitorConfig
 from edge.config.station import ModelFile, RecipeFile, StationConfig
 from edge.errors import ConfigError
 
@@ -17,7 +18,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-Tree = TypeVar("Tree", StationConfig, GatewayConfig, RecipeFile, ModelFile)
+Tree = TypeVar("Tree", StationConfig, GatewayConfig, RecipeFile, ModelFile, MonitorConfig)
 
 
 def load(path: Path, tree: type[Tree]) -> Tree:
@@ -49,7 +50,7 @@ def parse(values: dict[str, Any], tree: type[Tree], origin: str) -> Tree:
     except ValidationError as error:
         problems = "; ".join(_problem(e) for e in error.errors())
         raise ConfigError(
-            f"{origin}: {problems}.", "correct the keys named; `edge schema station|gateway` lists all."
+            f"{origin}: {problems}.", "correct the keys named; `edge schema station|gateway|monitor` lists all."
         ) from None
 
 

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from edge.config.challenge import ChallengeConfig
+from edge.config.health import HealthConfig
 from edge.config.line import (
     ActuatorConfig,
     Color,
@@ -15,6 +17,7 @@ from edge.config.line import (
     FlightConfig,
     JournalConfig,
     LineConfig,
+    Mode,
     NotNegative,
     PlcTimingConfig,
     Positive,
@@ -100,6 +103,39 @@ class PositionConfig(Section):
     """Belt travel between a part's edge and the exposure, for ``camera``."""
 
 
+class EvidenceConfig(Section):
+    """Pictures of rejects, undecided parts, close passes and a sample; and the live picture."""
+
+    folder: str | None = None
+    """None: nothing is kept."""
+    keep_days: Annotated[int, Field(ge=1, le=36_500)] = 90
+    keep_gb: Annotated[float, Field(gt=0, le=100_000)] = 20.0
+    """Whichever bound is met first: the oldest pictures of passes go, then of undecided parts, then of rejects."""
+    free_gb: Annotated[float, Field(ge=0, le=100_000)] = 2.0
+    """Room that is left to others on the disk: below it, nothing is written."""
+    near: Annotated[float, Field(ge=0, le=1)] = 0.1
+    """A pass is close where the score of a finding missed a rule by so much at most, wherever it lies; 0: none is."""
+    sample_share: Annotated[float, Field(ge=0, le=1)] = 0.01
+    """Of all other passes, drawn at random."""
+    format: Literal["jpeg", "png"] = "jpeg"
+    quality: Annotated[int, Field(ge=30, le=100)] = 90
+    """Of JPEG."""
+    live: Endpoint | None = None
+    """Where live pictures are published.  None: nowhere."""
+    live_per_s: Annotated[float, Field(gt=0, le=5)] = 5.0
+    mode: Mode = "0600"
+    """File mode of ``live``'s socket: who may look."""
+
+    @model_validator(mode="after")
+    def _stays_on_this_host(self) -> EvidenceConfig:
+        if self.live is not None and not stays_on_host(self.live):
+            raise ValueError(
+                f"live {self.live!r} would show pictures to everybody, unprotected: use ipc:// or tcp://127.0.0.1, "
+                "and let the monitor serve other hosts"
+            )
+        return self
+
+
 class StationConfig(Section):
     """`station.toml`."""
 
@@ -119,6 +155,9 @@ class StationConfig(Section):
     control: ControlConfig = ControlConfig()
     telemetry: TelemetryConfig = TelemetryConfig()
     journal: JournalConfig = JournalConfig()
+    evidence: EvidenceConfig = EvidenceConfig()
+    health: HealthConfig = HealthConfig()
+    challenge: ChallengeConfig = ChallengeConfig()
     flight: FlightConfig = FlightConfig()
     security: SecurityConfig = SecurityConfig()
 
@@ -138,6 +177,21 @@ class StationConfig(Section):
             raise ValueError("position.source 'plc' needs gateway.endpoint: the gateway tells what the PLC counted")
         if source == "camera" and self.camera.kind != "plant":
             raise ValueError(f"position.source 'camera' needs counts, which camera.kind {self.camera.kind!r} has not")
+        return self
+
+    @model_validator(mode="after")
+    def _gate_to_confirm(self) -> StationConfig:
+        if self.challenge.folder is not None and self.gateway.endpoint is None:
+            raise ValueError("challenge.folder needs gateway.endpoint: no gate would confirm where the pieces went")
+        return self
+
+    @model_validator(mode="after")
+    def _somebody_ends_a_hold(self) -> StationConfig:
+        if (names := self.health.needs_person()) and self.control.path is None:
+            raise ValueError(
+                f"health holds the line for {names[0]}, and control.path is not set: without parts nothing is "
+                "measured, so a person must say that it is over (edge control PATH health clear)"
+            )
         return self
 
     @model_validator(mode="after")

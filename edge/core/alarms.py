@@ -38,9 +38,33 @@ ALARMS: dict[str, Alarm] = {
         Alarm("bin_full", "The reject bin is full.", "Empty the bin, then reset."),
         Alarm("air_low", "The gate's air pressure is low.", "Check the compressed air, then reset."),
         Alarm("eye_blocked", "The part eye stays covered.", "Free and clean the eye."),
-        Alarm("touching_parts", "Parts touch, or the eye bounces.", "Check the infeed's spacing and the eye."),
+        Alarm("touching_parts", "Parts touch, or the eye bounces.", "Check infeed spacing and eye, then reset."),
         Alarm("journal", "Parts are not being recorded.", "See the disk of journal.folder."),
+        Alarm(
+            "challenge_failed",
+            "The challenge was not passed: inspection or gate cannot be trusted.",
+            "Hold what passed since the last one that was passed, mend the cause, and repeat the challenge.",
+        ),
+        Alarm("challenge_due", "A challenge is due.", "Make it: see docs/challenge.md."),
+        Alarm("evidence", "Pictures are not being kept.", "See the disk of evidence.folder."),
+        Alarm("disk_low", "The disk of the evidence is nearly full.", "Free room there, or lower evidence.keep_gb."),
         Alarm("encoder_lost", "The encoder and the belt disagree.", "Check the encoder's wheel and cable."),
+        Alarm("camera_dark", "The camera's pictures are too dark.", "Check the lamp, the shutter and the lens cover."),
+        Alarm("camera_bright", "The camera's pictures are too bright.", "Check stray light, lamp and exposure time."),
+        Alarm("camera_blurred", "The camera's pictures are blurred.", "Clean the lens; check focus and exposure time."),
+        Alarm("camera_frozen", "The camera shows one picture again and again.", "Switch the camera off and on."),
+        Alarm("camera_shifted", "The camera has moved.", "Check its mount; then take a new reference (health)."),
+        Alarm("reject_drift", "The share of rejects has left its baseline.", "Look at parts, light and lens."),
+        Alarm("score_drift", "The network's scores have left their baseline.", "Look at light, lens and material."),
+        Alarm("throughput_low", "Parts come more slowly than they should.", "Look at the infeed and the belt."),
+        Alarm("temperature_high", "The computer is too hot.", "Check its fan and filter, and the cabinet's cooling."),
+        Alarm("clock_slow", "The processor is held below its clock.", "Check its cooling and the power mode."),
+        Alarm(
+            "health",
+            "Health is not watched in full.",
+            "Take a camera reference (edge control SOCKET health reference), or see the station's log and the disk of"
+            " health.folder.",
+        ),
     )
 }
 

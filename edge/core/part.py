@@ -88,12 +88,18 @@ UNNAMED = Identity("", "", "")
 
 @dataclass(frozen=True)
 class Verdict:
-    """What inspecting one frame came to.  ``rule`` names the rule that fired, if one did."""
+    """What inspecting one frame came to.
+
+    Attributes:
+        rule: the rule that fired, if one did.
+        near: the finding by whose score a pass was close, if it was; it decided nothing.
+    """
 
     outcome: Outcome
     cause: str
     findings: tuple[Finding, ...] = ()
     rule: str = ""
+    near: tuple[Finding, ...] = ()
 
 
 @dataclass

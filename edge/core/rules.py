@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from math import isfinite
 
 from edge.config import RecipeConfig, RuleConfig, ZoneConfig
@@ -47,12 +48,18 @@ class Rule:
     def matches(self, finding: Finding) -> bool:
         """True if the finding meets every condition; each bound itself is included."""
         return (
+            finding.score >= self.min_score
+            and self.looks_for(finding)
+            and (self.where is None or self._lies_in(self.where, finding))
+        )
+
+    def looks_for(self, finding: Finding) -> bool:
+        """True if the finding's class and size are what the rule looks for, whatever its score and place."""
+        return (
             (not self.classes or finding.cls in self.classes)
-            and finding.score >= self.min_score
             and finding.area_px >= self.min_area_px
             and finding.longer_side_px >= self.min_longer_side_px
             and finding.length_px >= self.min_length_px
-            and (self.where is None or self._lies_in(self.where, finding))
         )
 
     def _lies_in(self, where: Region, finding: Finding) -> bool:
@@ -132,6 +139,23 @@ def _polygon(zone: ZoneConfig, frame: tuple[int, int], origin: str) -> Polygon:
 def lowest_score(rules: Sequence[Rule]) -> float:
     """Return the lowest score that could make a rule fire, 1.0 without rules."""
     return min((rule.min_score for rule in rules), default=1.0)
+
+
+def close_call(findings: Iterable[Finding], rules: Sequence[Rule], margin: float) -> tuple[Finding, ...]:
+    """Return the first finding whose score missed a rule that looks for it by ``margin`` at most; () if none.
+
+    Where it lies is not asked: against a rule's zones a finding takes milliseconds, and a verdict waits.
+
+    Args:
+        findings: of a part that passed.
+        rules: that it passed.
+        margin: 0..1; its bound is included.
+    """
+    return tuple(islice((finding for finding in findings if _is_close(finding, rules, margin)), 1))
+
+
+def _is_close(finding: Finding, rules: Sequence[Rule], margin: float) -> bool:
+    return any(rule.min_score - margin <= finding.score < rule.min_score and rule.looks_for(finding) for rule in rules)
 
 
 def decide(findings: Sequence[Finding], rules: Sequence[Rule], saturated: bool) -> Verdict:

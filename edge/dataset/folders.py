@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from edge.dataset.problems import Findings
 from edge.dataset.raw import SUFFIXES, Corners, Found, Listed, Marked, files_below, name_below
+from edge.dataset.sample import read_picture
 
 GOOD_NAMES = ("free", "good", "ok")
 LEAST_REGION_PX = 10
@@ -45,6 +45,8 @@ def read(folder: Path, findings: Findings, good: Sequence[str] = GOOD_NAMES) -> 
 
 def boxes_of(mask: NDArray[np.uint8]) -> tuple[list[Corners], int]:
     """Boxes of the connected components of an (H, W) mask, and how many specks were too small to be one."""
+    import cv2  # as in `edge.dataset.sample`
+
     _, _, statistics, _ = cv2.connectedComponentsWithStats((mask > MASK_THRESHOLD).astype(np.uint8), connectivity=8)
     regions = [tuple(map(float, row)) for row in statistics[1:]]
     boxes = [(x, y, x + w, y + h) for x, y, w, h, area in regions if area >= LEAST_REGION_PX]
@@ -82,11 +84,11 @@ def _with_mask(folder: Path, listed: Listed, path: Path | None, findings: Findin
             findings.add("annotation_missing", f"mask of {listed.picture.relative_to(folder)}")
         return listed
     label = str(path.relative_to(folder))
-    mask = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    mask = read_picture(path, grey=True)
     if mask is None:
         findings.add("annotation_unreadable", f"{label}: not a picture")
         return listed
-    boxes, specks = boxes_of(np.asarray(mask, np.uint8))
+    boxes, specks = boxes_of(mask)
     if specks:
         findings.add("specks_ignored", f"{label}: {specks}")
     if listed.present is None and boxes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -82,5 +81,7 @@ class Dataset:
 
 def read_picture(path: Path, grey: bool) -> NDArray[np.uint8] | None:
     """(H, W) or (H, W, 3) BGR uint8, turned as its EXIF orientation says; None if it is not a readable picture."""
+    import cv2  # half a second and 20 MB, and every `edge` command imports this module
+
     image = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE if grey else cv2.IMREAD_COLOR)
     return None if image is None else np.asarray(image, np.uint8)

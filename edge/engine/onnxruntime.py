@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -70,11 +71,24 @@ class OnnxRuntimeEngine(Engine):
         self._binding = self._session = None
 
 
-def _session(package: ModelPackage, threads: int) -> Any:
+def library() -> Any:
+    """Import ONNX Runtime, without its telemetry.
+
+    Left alone, the wheels of 1.32 write usage data below the user's cache folder at the first session, to be uploaded.
+
+    Raises:
+        MissingExtra: onnxruntime is not installed.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read once, when the library is loaded
     try:
         import onnxruntime
     except ImportError as error:
         raise MissingExtra("onnxruntime", "cpu") from error
+    return onnxruntime
+
+
+def _session(package: ModelPackage, threads: int) -> Any:
+    onnxruntime = library()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors
     options.intra_op_num_threads = threads

@@ -76,10 +76,14 @@ class Recorder:
         """Tell that a permit was written to the PLC, or that writing it "failed"."""
         self._fact(permit.session, permit.number, "permit", detail, now_ns)
 
-    def gate(self, status: PlcStatus, session: Session, now_ns: int) -> None:
-        """Tell what the PLC newly says of parts at the gate.  What it says first of all, it had said before."""
+    def gate(self, status: PlcStatus, session: Session, now_ns: int) -> list[tuple[int, str]]:
+        """Tell what the PLC newly says of parts at the gate, and return it as (part, fact).
+
+        What it says first of all, it had said before.  The facts: "good", "rejected", "confirmed", "contradicted".
+        """
+        news: list[tuple[int, str]] = []
         if status.gated is self._ring:  # equal rings are one object, see ``signals``
-            return
+            return news
         known = self._plc_session == status.session
         told = known or self._plc_session is not None
         self._ring, self._plc_session = status.gated, status.session
@@ -88,13 +92,16 @@ class Recorder:
             if not action:
                 continue
             if told and number not in gated:
-                self._fact(session, number, "gated", "good" if action == ACTION_GOOD else "rejected", now_ns)
+                news.append((number, "good" if action == ACTION_GOOD else "rejected"))
+                self._fact(session, number, "gated", news[-1][1], now_ns)
             if told and confirmation and not gated.get(number):
                 fact = "confirmed" if confirmation == CONFIRMED else "contradicted"
+                news.append((number, fact))
                 self._fact(session, number, fact, "", now_ns)
             gated[number] = confirmation
         while len(gated) > _GATED:
             del gated[next(iter(gated))]
+        return news
 
     def _fact(self, session: Session, number: int, fact: str, detail: str, now_ns: int, count: int = 0) -> None:
         row = Fact(session.plc, session.gateway, session.station, session.epoch, number, count, fact, detail, now_ns)

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
     from edge.gateway.server import Gateway
 
 
+def in_words(status: wire.GatewayStatus) -> str:
+    """Return a gateway's state in one line."""
+    plc = "PLC ok" if status.plc_ok else f"PLC: {status.reason}"
+    return f"mode {status.mode}, {plc}, station {status.station if status.station_session else 'none'}"
+
+
 def status_message(
     config: GatewayConfig, register: Register, link: PlcLink, stations: Stations, gateway: Gateway
 ) -> wire.GatewayStatus:
@@ -51,4 +57,6 @@ def status_message(
         contradicted=operations.guard.contradicted,
         journal=gateway.recorder.status(),
         strangers=gateway.strangers,
+        started_wall=gateway.started_wall,
+        latched=operations.alarms.latched,
     )

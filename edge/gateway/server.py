@@ -10,7 +10,7 @@ from collections.abc import Callable
 from threading import Event
 
 from edge import flight
-from edge.clock import NS_PER_MS, NS_PER_S
+from edge.clock import NS_PER_MS, NS_PER_S, wall_iso
 from edge.config import GatewayConfig
 from edge.core.counter import delta
 from edge.core.modes import Mode
@@ -24,6 +24,7 @@ from edge.gateway.link import PlcLink
 from edge.gateway.operations import Operations
 from edge.gateway.plc.base import PlcDriver
 from edge.gateway.plc.signals import PlcStatus
+from edge.gateway.progress import PLC, TELEMETRY
 from edge.gateway.recorder import CHANGES_NS, COUNTS_NS, Recorder, said_under
 from edge.gateway.reporting import status_message
 from edge.gateway.sessions import Sessions, new_session
@@ -82,12 +83,18 @@ class Gateway:
         self._poll_ns = self._beat_ns = self._publish_ns = self._retry_ns = 0
         self._begun_ns = -_RECONNECT_NS  # when the last gateway session began
         self._turn_ns = clock()
-        self.wire_errors = self.plc_errors = 0
+        self.started_wall = wall_iso()
+        self.wire_errors = self.plc_errors = self._polls = self._published = 0
 
-    def run(self, stop: Event) -> None:
-        """Serve until ``stop`` is set."""
+    def run(self, stop: Event, turned: Callable[[int], None] = lambda _: None) -> None:
+        """Serve until ``stop`` is set; after each turn ``turned`` is told when it began."""
         while not stop.is_set():
             self.turn()
+            turned(self._turn_ns)
+
+    def marks(self) -> dict[str, int | None]:
+        """Return how far the loop's own tasks have come; see ``edge.progress``."""
+        return {PLC: self._polls, TELEMETRY: self._published}
 
     def close(self) -> None:
         """Switch the output off, if there is one, and close all connections.  The PLC's watchdog does the rest.
@@ -226,6 +233,7 @@ class Gateway:
         if now < self._retry_ns:
             return
         flight.begin("poll")
+        self._polls += 1
         try:
             status = self._driver.read()
         except PlcError as error:
@@ -287,7 +295,9 @@ class Gateway:
         for decision in register.advance(count_now):
             self._act(decision, now)
         self._note(now)
-        self.recorder.gate(status, register.session, now)
+        for number, fact in self.recorder.gate(status, register.session, now):
+            if self._stations.wants_gate:
+                self.sessions.tell(wire.Gated(session=self._stations.session, part=number, fact=fact))
         if self._heard_all and self._stations.is_stale(now):
             self.sessions.revoke("the station fell silent or its loop stands still")
         self._doubt = self._doubt or self.operations.watch(status, register.counts.crowded, now)
@@ -385,6 +395,7 @@ class Gateway:
         self._publish_ns = now + NS_PER_S
         self.operations.journal(self.recorder.status().problem)
         self._transport.publish(b"gateway", wire.encode(self.status()))
+        self._published += 1
         if self.recorder.counts_due(now, COUNTS_NS):
             self._record_counts()
 

@@ -22,6 +22,7 @@ class Stations:
         session, name, recipe_number: of the holder.
         ready: the holder says that it may be sent parts.
         wants_counts: the holder's own trigger latches no count.
+        wants_gate: the holder is to hear what every part met at the gate.
     """
 
     def __init__(self, config: GatewayConfig, admits: Callable[[bytes, str, int], bool]) -> None:
@@ -39,7 +40,7 @@ class Stations:
         self.session = 0
         self.name = ""
         self.recipe_number = 0
-        self.ready = self.wants_counts = False
+        self.ready = self.wants_counts = self.wants_gate = False
 
     def is_current(self, identity: bytes) -> bool:
         """True for the holder's socket."""
@@ -85,6 +86,7 @@ class Stations:
         """Give the lane to the sender of ``hello``."""
         self.identity, self.session, self.name = identity, session, hello.station
         self.recipe_number, self.wants_counts = hello.recipe_number, hello.wants_counts
+        self.wants_gate = hello.wants_gate
         self.ready = False
         self._beat, self._heard_ns = -1, now_ns
 

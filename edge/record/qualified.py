@@ -41,7 +41,7 @@ def read(name: str) -> Qualified | None:
         ConfigError: the file holds something else.
     """
     path = state_file()
-    if not path.exists():
+    if not os.path.exists(path):  # nor where this user may not look: Path.exists() would raise there
         return None
     try:
         return _measurements(path).get(name)

@@ -8,17 +8,16 @@ import secrets
 import signal
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from edge import errors
 from edge.realtime import prioritise, settle
-from edge.simulate.devices import Faults
-from edge.simulate.plant import Plant, PlantSettings
-from edge.simulate.plc_io import PlcSettings
-from edge.simulate.surface import TRAINING_SEEDS_FROM
-from edge.simulate.world import Line
+from edge.simulate import options
+
+if TYPE_CHECKING:
+    from edge.simulate.plant_settings import PlantSettings
 
 app = typer.Typer(help="Simulate a line.", no_args_is_help=True)
 
@@ -115,16 +114,16 @@ def plant(
     infeed: Annotated[Infeed, typer.Option(help="Plates wait for INFEED_OPEN, or keep coming.")] = Infeed.INTERLOCK,
     host: Annotated[str, typer.Option(help="Modbus address to listen on.")] = "127.0.0.1",
     modbus: Annotated[int, typer.Option(min=0, max=65535, help="Modbus port; 0 takes a free one.")] = 5020,
-    trigger: Annotated[str, typer.Option(help="Trigger endpoint to bind.")] = PlantSettings.trigger,
-    camera: Annotated[str, typer.Option(help="Camera endpoint to bind.")] = PlantSettings.camera,
-    telemetry: Annotated[str, typer.Option(help="The station's telemetry.")] = PlantSettings.telemetry,
+    trigger: Annotated[str, typer.Option(help="Trigger endpoint to bind.")] = options.TRIGGER,
+    camera: Annotated[str, typer.Option(help="Camera endpoint to bind.")] = options.CAMERA,
+    telemetry: Annotated[str, typer.Option(help="The station's telemetry.")] = options.TELEMETRY,
     scene: Annotated[SceneKind, typer.Option(help="Rendered steel, or tiny frames with marks.")] = SceneKind.STEEL,
     width: Annotated[int, typer.Option(min=1, help="Of a frame, px; --images have their own.")] = 640,
     height: Annotated[int, typer.Option(min=1, help="Of a frame, px; --images have their own.")] = 512,
     color: Annotated[Color, typer.Option(help="Pixel format.")] = Color.MONO8,
     images: Annotated[Path | None, typer.Option(help="Show this folder's pictures instead.")] = None,
     pictures: Annotated[Path | None, typer.Option(help="Show those of this list, with what is on them.")] = None,
-    seed: Annotated[int, typer.Option(min=0, max=TRAINING_SEEDS_FROM - 1, help="Of the rendered plates.")] = 7,
+    seed: Annotated[int, typer.Option(min=0, max=options.TRAINING_SEEDS_FROM - 1, help="Of the rendered plates.")] = 7,
     defect_rate: Annotated[float, typer.Option(min=0, max=1, help="Share of defective plates.")] = 0.3,
     run_seed: Annotated[int | None, typer.Option(help="Of tags and jitter; random by default.")] = None,
     drop_frames: Indices = [],  # noqa: B006 - typer copies it
@@ -151,6 +150,11 @@ def plant(
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Run belt, eye, camera, PLC and gate in real time, and judge where the plates went."""
+    from edge.simulate.devices import Faults
+    from edge.simulate.plant_settings import PlantSettings
+    from edge.simulate.plc_io import PlcSettings
+    from edge.simulate.world import Line
+
     if speed > v_max:
         raise typer.BadParameter(f"a speed of {speed:g} mm/s exceeds --v-max {v_max:g}")
     if images and pictures:
@@ -226,6 +230,8 @@ def plant(
 
 
 def _run(settings: PlantSettings, ready_file: Path | None, parts_out: Path | None) -> dict[str, Any]:
+    from edge.simulate.plant import Plant
+
     plant_run = Plant(settings)
     before = {n: signal.signal(n, lambda *_: plant_run.stop()) for n in (signal.SIGTERM, signal.SIGINT)}
     try:

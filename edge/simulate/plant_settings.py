@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from edge.simulate import options
 from edge.simulate.devices import MONO8, Faults, Scene, SurfaceScene
 from edge.simulate.marks import MarksScene
 from edge.simulate.pictures import FolderScene, ListedScene
@@ -46,9 +47,9 @@ class PlantSettings:
     pictures: Path | None = None
     surface_seed: int = 7
     defect_rate: float = 0.3
-    trigger: str = "tcp://127.0.0.1:5571"
-    camera: str = "tcp://127.0.0.1:5572"
-    telemetry: str = "ipc:///tmp/edge-station-telemetry"
+    trigger: str = options.TRIGGER
+    camera: str = options.CAMERA
+    telemetry: str = options.TELEMETRY
     modbus_host: str = "127.0.0.1"
     modbus_port: int = 5020
     reset_s: float = 2.0

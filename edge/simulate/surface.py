@@ -15,13 +15,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edge.simulate.options import MIN_FRAME
+
 Floats = NDArray[np.float32]
 Box = tuple[float, float, float, float]
 
 CLASSES = ("crazing", "inclusion", "patches", "pitted_surface", "rolled-in_scale", "scratches")
-TRAINING_SEEDS_FROM = 1_000_000  # seeds below are for demonstrations and tests: no detector has seen their plates
 
-MIN_FRAME = 128  # px, the shorter side
 _MARGIN = 384  # px by which a bank exceeds the frame: room for random crops
 _VISIBLE = 9.0  # grey levels of change from which a pixel counts as part of a defect
 _MIN_LONG_SIDE = 25.0  # px; smaller marks are drawn again

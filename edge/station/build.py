@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 
+import cv2
 import zmq
 
 from edge import __version__
@@ -22,10 +23,7 @@ from edge.capture.thread import DeviceThread, stop_all
 from edge.clock import NS_PER_MS
 from edge.config import CameraConfig, ModelConfig, RecipeConfig, StationConfig
 from edge.core import budget
-from edge.core.ledger import PartLedger
-from edge.core.match import Matcher
 from edge.core.part import Identity
-from edge.core.pool import FramePool, Purpose
 from edge.core.rules import Rule, rules_of
 from edge.engine.base import Engine
 from edge.engine.inspector import Inspector, check_rules
@@ -38,28 +36,28 @@ from edge.record.journal import Journal
 from edge.record.outcomes import OutcomeWriter
 from edge.record.recording import Decider
 from edge.station.activation import Activation, Loaded
+from edge.station.bystanders import Bystanders
+from edge.station.challenge_commands import challenge_command, challenges
+from edge.station.evidence import opened as open_evidence
+from edge.station.guarded import GuardedChallenges, GuardedEvidence, GuardedWatch
 from edge.station.hang import DeviceHung
 from edge.station.inspection import Inspects, InspectThread
 from edge.station.interfaces import StationEvent
 from edge.station.kept import Keeper, with_kept
 from edge.station.loop import Station
 from edge.station.mailbox import Mailbox
+from edge.station.no_challenges import NO_CHALLENGES
 from edge.station.orders import FORGOTTEN, receiver
 from edge.station.pairs import Pair
 from edge.station.reporting import Reporter
+from edge.station.sizing import compute_budget, frame_matcher, frame_pool, part_ledger
 from edge.station.tape import Recorder, TapedTransport, recording_commands
+from edge.station.watch import Watch
 from edge.wire.keys import client_keys
 from edge.wire.publisher import Publisher
 from edge.wire.sockets import Dealer, waiter
 
 _log = logging.getLogger(__name__)
-
-CAPTURE_RESERVE = 2
-"""Slots that inspection can never hold: one that the camera fills, one that waits for its trigger."""
-
-EVIDENCE_SLOTS = 4
-"""Slots beyond `limits.pool_slots`, for frames that are written to disk after their verdict."""
-
 
 RULES_KEPT = 4
 """Recipes whose rules a model has at hand: the control thread makes them, the signal thread puts them in force."""
@@ -100,6 +98,9 @@ class Deciding:
 def deciding(config: StationConfig) -> Iterator[Deciding]:
     """Load, build, warm and gate what decides; the very instance that passed the gate is yielded.
 
+    From then on OpenCV works in the threads that call it: workers of its own would have the priority of whoever called
+    first, the inspection, and shrink live pictures with it.  A resize of 2448 x 2048 px is no slower alone.
+
     Raises:
         ModelError, GoldenMismatch, EngineError, ConfigError: it must not decide.
     """
@@ -108,6 +109,7 @@ def deciding(config: StationConfig) -> Iterator[Deciding]:
             "model.engine = 'null' looks at nothing, and a gateway is configured.",
             "name a real engine, or 'auto'; the null engine is for benchmarks without a gateway.",
         )
+    cv2.setNumThreads(1)
     package = load_package(Path(config.model.package))
     rules(config.recipe, package.manifest, config.camera)  # refused before anything slow
     choice = choose(package, config.model.engine, config.model.precision)
@@ -116,48 +118,14 @@ def deciding(config: StationConfig) -> Iterator[Deciding]:
             golden_gate(package, engine)
         camera = config.camera
         shape = frame_shape(camera.width, camera.height, camera.color)
-        inspector = Inspector(package, engine, shape, camera.color)
+        near = 0.0 if config.evidence.folder is None else config.evidence.near
+        inspector = Inspector(package, engine, shape, camera.color, near)
         _log.info("%s on %s %s: %s", package.identity, choice.engine, choice.precision, choice.reason)
         yield Deciding(package, engine, choice, inspector, camera)
 
 
-def compute_budget(config: StationConfig) -> budget.Budget:
-    """Return the station's budget."""
-    return budget.compute(config.line, config.actuator, config.plc_timing, config.limits.ceiling_ms)
-
-
 Decide = Callable[[StationConfig], AbstractContextManager[Deciding]]
 """Loads what decides for a configuration, ready to inspect, and gives it back."""
-
-
-def frame_pool(config: StationConfig) -> FramePool:
-    """Return the station's frame pool.  Evidence has slots of its own: a stalled disk costs the line none."""
-    slots, camera = config.limits.pool_slots, config.camera
-    quotas = {
-        Purpose.CAPTURE: slots,
-        Purpose.INSPECTION: slots - CAPTURE_RESERVE,
-        Purpose.EVIDENCE: EVIDENCE_SLOTS,
-    }
-    return FramePool(slots + EVIDENCE_SLOTS, frame_shape(camera.width, camera.height, camera.color), quotas)
-
-
-def part_ledger(config: StationConfig, budgeted: budget.Budget) -> PartLedger:
-    """Return the station's part ledger."""
-    limits = config.limits
-    return PartLedger(
-        limits.open_parts,
-        int(limits.ceiling_ms * NS_PER_MS),
-        int(limits.frame_timeout_ms * NS_PER_MS),
-        int(config.line.counts_per_mm * config.line.part_length_max_mm),
-        budgeted.station_commit,
-        budgeted.match_counts,
-    )
-
-
-def frame_matcher(config: StationConfig) -> Matcher:
-    """Return what finds the part of each frame."""
-    camera = config.camera
-    return Matcher(int(camera.window_early_ms * NS_PER_MS), int(camera.window_late_ms * NS_PER_MS), camera.sync_pairs)
 
 
 Devices = Callable[[StationConfig], AbstractContextManager[tuple[Camera, TriggerSource]]]
@@ -235,8 +203,21 @@ def assembled(
         journal = None
         if config.journal.folder is not None:
             journal = stack.enter_context(closing(Journal(config.journal, "station", config.name, config.lane)))
-        reporter = Reporter(config, identity, ledger, pool, publisher, budgeted.deadline_ms, writer, context, journal)
+        kept = stack.enter_context(open_evidence(config, pool, context, lambda number: number in reporter.pieces))
+        evidence = None if kept is None else GuardedEvidence(kept)
+        watch = watched = None
+        if config.health.folder is not None:
+            watch = stack.enter_context(closing(Watch(config, pool)))
+            watched = GuardedWatch(watch)
+        told = {} if watched is None else {"health": watched.gauges}
+        reporter = Reporter(
+            config, identity, ledger, pool, publisher, budgeted.deadline_ms, writer, context, journal, evidence, **told
+        )
         stack.callback(reporter.close)
+        made = stack.enter_context(challenges(config, reporter.pieces, reporter.note))
+        challenge = None if made is None else GuardedChallenges(made)
+        if challenge is not None:
+            reporter.challenge = challenge.status
         turns = threading.Lock()  # one inspection at a time, whatever the model
 
         def inspect_thread(inspector: Inspects) -> InspectThread:
@@ -263,9 +244,10 @@ def assembled(
             lru_cache(RULES_KEPT)(decides.rules),
             wait,
             reopen_camera=capture.reopen if camera.triggered_by == "hardware" else None,
-            tape=recorder,
+            around=Bystanders(recorder, evidence, watched, NO_CHALLENGES if challenge is None else challenge),
             identity=identity,
             end=lambda: inspect.end(decides.engine.close),
+            steps={CAMERA: lambda: capture.steps, TRIGGER: lambda: triggers.steps},
         )
         stack.callback(result.finish)
         stack.callback(recorder.end, "the station stopped")  # whatever is still open has no verdict to compare
@@ -290,11 +272,20 @@ def assembled(
         stack.callback(activation.close)
         record = recording_commands(recorder, mailbox.post, lambda: publisher.grant if publisher is not None else None)
         others = {"activate": activation.activate, "rollback": activation.rollback, "record": record}
+        others["challenge"] = challenge_command(challenge, lambda: result.changes.current, mailbox.post)
+        if watch is not None and watched is not None:
+            watch.start()
+            others["health"] = watched.receiver(mailbox.post)
         orders = receiver(
             mailbox.post,
             keep,
             others,
-            lambda: {**activation.details(), **recorder.details()},
+            lambda: {
+                **activation.details(),
+                **recorder.details(),
+                **({} if watch is None else watch.details()),
+                **({} if made is None else made.details()),
+            },
             made_ahead,
         )
         put = None if journal is None else journal.put

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
 
 from edge.capture.events import CaptureEvent, TriggerEvent
 from edge.core.part import Identity, Part
@@ -13,6 +13,9 @@ from edge.core.rules import Rule
 from edge.station.inspection import Inspected
 from edge.station.orders import Order
 from edge.wire import messages as wire
+
+if TYPE_CHECKING:
+    from edge.station.pairs import Pair
 
 StationEvent = CaptureEvent | TriggerEvent | Inspected | Order
 
@@ -77,6 +80,88 @@ class Reports(Protocol):
 
     def flush(self) -> None:
         """Publish all that waits."""
+
+
+class Watcher(Protocol):
+    """Watches parts and pictures for what no single part shows.  Nothing in it waits."""
+
+    def look(self, lease: Lease, now: int) -> None:
+        """Take a sample, if it is time for one, of a frame whose verdict has left and whose lease still runs."""
+
+    def concluded(self, part: Part, pair: Pair | None) -> None:
+        """Take a closed part, once, and what judged it; None where that is not known, or was judged on a test piece."""
+
+    def alarms(self, now: int) -> dict[str, str]:
+        """Return what stands, by the name of its alarm, in words."""
+
+    def holds(self, now: int) -> dict[str, str]:
+        """Return those of the alarms for which nobody is let in."""
+
+
+class Pictures(Protocol):
+    """Keeps frames as evidence.  Nothing in it waits."""
+
+    def keep(self, lease: Lease, part: Part) -> bool:
+        """Say whether it takes over the slot of a closed part's frame, after the verdict was sent.
+
+        Where it does, it ends the lease.
+        """
+
+    def missed(self, part: Part) -> None:
+        """Note that the tape has taken the frame of ``part``."""
+
+
+class Evidence(Pictures, Protocol):
+    """The same, for who makes the parts' records."""
+
+    def recorded(self, part: Part, record: wire.PartRecord) -> None:
+        """Take the record of a part.  Every part that had a frame comes here once."""
+
+    def status(self) -> wire.EvidenceStatus:
+        """Return how evidence keeps up."""
+
+    def alarms(self) -> dict[str, str]:
+        """Return what is wrong, by the alarm's name."""
+
+
+class ChallengeParts(Protocol):
+    """Sees to challenge parts.  It has no way to a verdict, and nothing in it waits."""
+
+    @property
+    def admits(self) -> bool:
+        """False while parts must be kept out."""
+
+    def holds(self) -> dict[str, str]:
+        """Return why production is held, by alarm."""
+
+    def alarms(self) -> dict[str, str]:
+        """Return the alarms that stand, by name, in words."""
+
+    def instruction(self) -> str:
+        """Return what somebody has to do now, or ""."""
+
+    def is_piece(self, number: int) -> bool:
+        """True where the part of this number is a test piece of the challenge that runs."""
+
+    def opened(self, number: int, now: int) -> None:
+        """Take a part, in the order of the parts: as its trigger comes, and again before its verdict is sent."""
+
+    def concluded(self, part: Part, rules: Sequence[Rule], now: int) -> None:
+        """Take a closed part, once, after its verdict was sent; ``rules`` are those that judged it."""
+
+    def heard(self, message: wire.ToStation, now: int) -> None:
+        """Take what the gateway says."""
+
+    def tick(self, now: int, session: int, open_parts: int, pair: Pair, faulty: bool) -> None:
+        """Take the time and how the station is.
+
+        Args:
+            now: monotonic.
+            session: with the gateway, 0 without one.
+            open_parts: at the station.
+            pair: what judges parts that are triggered now.
+            faulty: the station is in FAULT for another reason than a challenge.
+        """
 
 
 class Tape(Protocol):

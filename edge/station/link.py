@@ -35,16 +35,28 @@ class GatewayLink:
         reporter: told of closed parts and of what became of them.
         places: told how far the belt may have come.
         clock: gives monotonic nanoseconds.
+        listen: told of what the gateway says of parts, with the time.
     """
 
     def __init__(
-        self, publisher: Publisher | None, reporter: Reports, places: Places, clock: Callable[[], int]
+        self,
+        publisher: Publisher | None,
+        reporter: Reports,
+        places: Places,
+        clock: Callable[[], int],
+        listen: Callable[[wire.ToStation, int], None] = lambda *_: None,
     ) -> None:
+        self._listen = listen
         self._publisher, self._reporter, self._places, self._clock = publisher, reporter, places, clock
         self._counts: dict[int, int] = {}  # told before the trigger came
         self._uncounted: dict[int, Part] = {}  # closed before their count was told
         self._mode = "auto"
         self._session = 0  # the last that was granted
+
+    @property
+    def session(self) -> int:
+        """The session with the gateway, 0 without one."""
+        return 0 if self._publisher is None else self._publisher.session
 
     @property
     def has_session(self) -> bool:
@@ -132,9 +144,13 @@ class GatewayLink:
             self._places.heard(message, now)
             self._mode = message.mode
         elif isinstance(message, wire.Ack):
+            self._listen(message, now)
             self._reporter.acknowledged(message, publisher.accepted_ns(message, now))
         elif isinstance(message, wire.Executed):
+            self._listen(message, now)
             self._reporter.executed()
+        elif isinstance(message, wire.Gated):
+            self._listen(message, now)
         elif isinstance(message, wire.Revoke):
             self._ended(message.reason, now)
         elif isinstance(message, wire.Grant):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from threading import Event
+from types import MappingProxyType
 
 from edge import flight
 from edge.capture.events import (
@@ -28,24 +29,26 @@ from edge.core.match import Kind, Match, Matcher
 from edge.core.part import UNNAMED, FrameInfo, Identity, Part, Trigger
 from edge.core.pool import FramePool, Lease
 from edge.core.rules import Rule
+from edge.station.bystanders import ALONE, Bystanders
 from edge.station.changes import Changes
+from edge.station.doubts import Doubts
 from edge.station.frames import Frames
 from edge.station.hang import HangWatch
 from edge.station.health import Health
 from edge.station.inspection import Inspected
-from edge.station.interfaces import Inbox, Inspection, Reports, StationEvent, Tape
+from edge.station.interfaces import Inbox, Inspection, Reports, StationEvent
 from edge.station.link import GatewayLink
 from edge.station.orders import Order
 from edge.station.pairs import Model, Pair, Pairs
 from edge.station.places import Places
+from edge.station.progress import INSPECTION
+from edge.station.standing import Standing
 from edge.wire.publisher import Publisher
 
 _log = logging.getLogger(__name__)
 
 LONGEST_WAIT_NS = 50 * NS_PER_MS
-
-JOURNAL_TROUBLE = "the journal is in trouble; see its alarm"
-"""The state's reason: without the alarm's numbers, as each change of the state is recorded in that very journal."""
+NOBODY: Mapping[str, Callable[[], int]] = MappingProxyType({})
 
 
 class Station:
@@ -64,9 +67,10 @@ class Station:
         clock: gives monotonic nanoseconds.
         reopen_camera: has the camera closed and opened again, for a reason in words.  None where frames that do not
             come are no reason: a folder or file that has ended would begin anew.
-        tape: records events, frames and parts, or None.
+        around: who looks on.
         identity: of the model behind ``inspect`` and ``rules``.
         end: as for ``Model``, of that model.
+        steps: by device, how many steps the thread has taken that stands at it.
 
     Attributes:
         changes: puts other models and recipes in force.
@@ -90,34 +94,40 @@ class Station:
         wait: Callable[[int], None],
         clock: Callable[[], int] = now_ns,
         reopen_camera: Callable[[str], None] | None = None,
-        tape: Tape | None = None,
+        around: Bystanders = ALONE,
         identity: Identity = UNNAMED,
         end: Callable[[], None] = lambda: None,
+        steps: Mapping[str, Callable[[], int]] = NOBODY,
     ) -> None:
         limits, recipe = config.limits, config.recipe
         self._ledger, self._matcher = ledger, matcher
         self._mailbox, self._reporter, self._wait, self._clock = mailbox, reporter, wait, clock
-        self._reopen_camera, self._tape = reopen_camera, tape
+        self._reopen_camera, self._steps = reopen_camera, steps
+        self._tape, self._watch, self._challenges = around.tape, around.watch, around.challenges
         self._places = Places(config)
-        self._link = GatewayLink(publisher, reporter, self._places, clock)
+        self._link = GatewayLink(publisher, reporter, self._places, clock, self._challenges.heard)
         self._health = Health(alive, int(config.camera.silent_ms * NS_PER_MS))
+        self._doubts = Doubts(self._health, matcher, self._link, reporter)
+        self._standing = Standing(self._health, self._watch, self._challenges, self._link, reporter)
         first = Pair(Model(identity, config.model, inspect, rules, end), recipe, rules(recipe))
         self._pairs = Pairs(first, int(limits.ceiling_ms * NS_PER_MS))
         self._judged_by: dict[int, Pair] = {}  # the open parts' pairs, by number
         self.changes = Changes(self._pairs, self._link, reporter)
-        self._frames = Frames(pool, tape)
+        self._frames = Frames(pool, around.tape, around.pictures)
         self._hang = HangWatch(self._pairs, limits.hang_ms)
         self._stopping = False
         self._hold_ns = int(limits.frame_timeout_ms * NS_PER_MS)
 
-    def run(self, stop: Event, limit: int | None = None) -> None:
-        """Work until ``stop`` is set, or until ``limit`` parts have closed.
+    def run(self, stop: Event, limit: int | None = None, turned: Callable[[int], None] = lambda _: None) -> None:
+        """Work until ``stop`` is set, or until ``limit`` parts have closed; after each turn ``turned`` is
+        told when it began.
 
         Raises:
             EngineHung: an inspection does not return.
         """
         while not stop.is_set():
             self.turn()
+            turned(self._hang.turned_ns)
             if limit is not None and sum(self._ledger.outcomes.values()) >= limit:
                 break
 
@@ -144,10 +154,15 @@ class Station:
             self._tape.turn(now)
         self._hear(now)
         self._close_due(now)
-        gone = self._health.gone(now)
-        self._link.tick(now, not gone, self._ledger)
-        alarms = self._health.alarms(now, gone)
-        self._reporter.tick(now, self._state(now, alarms), alarms)
+        faults = self._standing.faults(now)
+        self._challenges.tick(now, self._link.session, len(self._ledger), self.changes.current, bool(faults))
+        gone = self._standing.gone(faults)
+        self._link.tick(now, not gone and self._challenges.admits, self._ledger)
+        self._reporter.tick(now, *self._standing.told(now, gone))
+
+    def marks(self) -> dict[str, int | None]:
+        """Return how far the threads at the devices and the inspection have come; see ``edge.progress``."""
+        return {**{device: steps() for device, steps in self._steps.items()}, INSPECTION: self._frames.inspection_mark}
 
     def next_ns(self) -> int:
         """Return when ``work`` next has something to do by itself."""
@@ -157,15 +172,7 @@ class Station:
 
     def state(self, now: int) -> tuple[str, str]:
         """Return the state (RUNNING, WARNING, FAULT, STARTING) and its reason in words."""
-        return self._state(now, self._health.alarms(now, self._health.gone(now)))
-
-    def _state(self, now: int, alarms: Mapping[str, str]) -> tuple[str, str]:
-        state = self._health.state(alarms)
-        if state[0] == "RUNNING":
-            state = self._link.state()
-        if state[0] == "RUNNING" and self._reporter.trouble(now):
-            state = "WARNING", JOURNAL_TROUBLE
-        return state
+        return self._standing.told(now, self._standing.gone(self._standing.faults(now)))[0]
 
     # -- take -------------------------------------------------------------------------------------------------------
 
@@ -197,9 +204,7 @@ class Station:
         elif isinstance(event, Order):
             event.carry_out(lambda recipe: self.changes.recipe(recipe, now), lambda: self.state(now))
         elif isinstance(event, DeviceLost):
-            self._health.lost(event.device, event.text)
-            flight.request(f"{event.device} lost")
-            self._reporter.note("device_lost", f"The {event.device} is lost: {event.text}", now, device=event.device)
+            self._doubts.lost(event.device, event.text, now)
         elif isinstance(event, DeviceBack):
             self._on_back(event.device, now)
 
@@ -214,8 +219,9 @@ class Station:
         if self._ledger.unknown_triggers > unknown:
             return
         if self._ledger.jumps > jumps:  # before anything is said under a number that now has two meanings
-            self._renew("the trigger counter jumped")
+            self._doubts.renew("the trigger counter jumped")
         self._close_new(closed, trigger, now)
+        self._challenges.opened(number, now)
         if count is not None:
             self._places.passed(count, trigger.t0_ns, now, self._link.has_session)
         part = self._ledger.get(number)
@@ -268,7 +274,7 @@ class Station:
             self._frames.give_back(held)
         elif not self._frames.inspect(held, part):
             self._fail(number, "pool_exhausted", now)
-            self._frames.give_back(held)
+            self._frames.give_back(held, part)
         else:
             due = None if part.commit_count is None else self._places.track.earliest_ns(part.commit_count)
             deadline = part.deadline_ns if due is None else min(due, part.deadline_ns)
@@ -282,7 +288,9 @@ class Station:
             self._ledger.late += 1
         elif part := self._ledger.close(event.number, event.verdict, now, self._places.track.at_most(now)):
             self._conclude(part)
-        self._frames.give_back(event.lease)
+        if self._watch is not None:
+            self._watch.look(event.lease, now)
+        self._frames.give_back(event.lease, inspected)
 
     # -- close ------------------------------------------------------------------------------------------------------
 
@@ -319,12 +327,17 @@ class Station:
             self._conclude(part)
 
     def _conclude(self, part: Part) -> None:
-        """Send what a part came to.  Every part comes here once."""
+        """Send what a part came to.  Every part comes here once; who looks on hears of it after that."""
         flight.mark("concluded", part.number)
         self._matcher.forget(part.number)
-        self._judged_by.pop(part.number, None)
+        pair = self._judged_by.pop(part.number, None)
         self._health.concluded(part)
+        now = self._clock()
+        self._challenges.opened(part.number, now)  # which names a test piece, for its record
         self._link.conclude(part)
+        if self._watch is not None:  # test pieces are chosen: no sample of the parts
+            self._watch.concluded(part, None if self._challenges.is_piece(part.number) else pair)
+        self._challenges.concluded(part, () if pair is None else pair.rules, now)
         if self._tape is not None:
             self._tape.concluded(part)
 
@@ -354,27 +367,13 @@ class Station:
             self._link.announce(part)
 
     def _on_back(self, device: str, now: int) -> None:
-        """Go on with a device that was lost: what its counters now mean is learnt anew, behind a fence.
-
-        An eye that counts anew costs a second session, at its first edge: nothing sooner shows that it does.  A grant
-        that is under way now is taken with its older fence: the parts beyond that passed while the device was gone,
-        without a frame or without a trigger, so none of them can be permitted.
-        """
         if device == CAMERA:
             self._drop_held(now + 1)  # by their counter the offset of before would be learnt again
-        self._health.back(device)
-        self._reporter.reconnects[device] += 1
-        self._reporter.note("reconnect", f"The {device} is back.", now, device=device)
-        self._renew(f"the {device} was away")
+        self._doubts.back(device, now)
 
     def _on_epoch(self, now: int) -> None:
         for part in self._ledger.drain("not_synchronised", now):  # their counts mean nothing any more
             self._conclude(part)
         self._ledger.resynchronise()
         self._places.track.restart()
-        self._renew("the encoder epoch changed")
-
-    def _renew(self, reason: str) -> None:
-        """Ask for a new session, whose fence clears the stretch where identity is in doubt."""
-        self._link.renew(reason)
-        self._matcher.resynchronise()
+        self._doubts.renew("the encoder epoch changed")

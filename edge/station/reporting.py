@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import zmq
 
@@ -18,6 +18,7 @@ from edge.core.pool import FramePool
 from edge.record.journal import Journal
 from edge.record.outcomes import OutcomeWriter
 from edge.station.diary import Diary
+from edge.station.interfaces import Evidence
 from edge.wire import messages as wire
 from edge.wire.publisher import Publisher
 from edge.wire.sockets import Context, bind
@@ -39,9 +40,13 @@ class Reporter:
         outcomes: where part records are written, or None.
         context: for the telemetry socket.
         journal: where all of it is recorded, or None.
+        evidence: which gets the record of every part, or None.
+        health: tells what is measured of camera, machine and drift, by name.
 
     Attributes:
         frames, reconnects: see ``Reports``.
+        pieces: names of the test pieces that parts are, by number, until their records are made.
+        challenge: gives the status of challenges.
 
     Raises:
         PortBusy: the telemetry endpoint is taken.
@@ -58,6 +63,8 @@ class Reporter:
         outcomes: OutcomeWriter | None,
         context: Context,
         journal: Journal | None = None,
+        evidence: Evidence | None = None,
+        health: Callable[[int], dict[str, float]] = lambda _: {},
     ) -> None:
         self._config, self._identity = config, identity
         self._ledger, self._pool, self._publisher = ledger, pool, publisher
@@ -69,12 +76,15 @@ class Reporter:
         self._acknowledged = 0
         self.frames = 0
         self.reconnects: Counter[str] = Counter()
+        self.pieces: dict[int, str] = {}
+        self.challenge: Callable[[], wire.ChallengeStatus] = wire.ChallengeStatus
         self._recipe = config.recipe.name
         self._status_ns = 0
         self._state = ("", "")
         self._alarms: dict[str, str] = {}
         self._started = wall_iso()
         self._diary = Diary(journal)
+        self._evidence, self._health = evidence, health
         self.note(
             "started",
             f"Station {config.name} starts.",
@@ -141,6 +151,8 @@ class Reporter:
             self._record(part, key[0], "", None)
         trouble = self.trouble(now)
         self._alarms = {**alarms, "journal": trouble} if trouble else dict(alarms)
+        if self._evidence is not None:
+            self._alarms |= self._evidence.alarms()
         self._diary.alarms(self._alarms, now)
         if state != self._state:
             self._changed(state, now)
@@ -196,8 +208,11 @@ class Reporter:
             version=__version__,
             wall=wall_iso(),
             session=session,
+            challenge=self.pieces.pop(part.number, ""),
         )
         self._diary.part(record)
+        if self._evidence is not None:
+            self._evidence.recorded(part, record)
         data = wire.encode(record)
         self._send(b"part", data)
         if self._outcomes is not None:
@@ -243,6 +258,9 @@ class Reporter:
             alarms=self._alarms,
             journal=self._diary.status(now),
             reconnects=dict(self.reconnects),
+            health=self._health(now),
+            challenge=self.challenge(),
+            evidence=wire.EvidenceStatus() if self._evidence is None else self._evidence.status(),
         )
 
     def _send(self, topic: bytes, data: bytes) -> None:

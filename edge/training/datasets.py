@@ -15,7 +15,8 @@ from edge.dataset import Dataset, Entry, Sample, open_dataset, split
 from edge.dataset.leakage import read_groups
 from edge.dataset.naming import number
 from edge.dataset.problems import Problem
-from edge.simulate.surface import CLASSES, TRAINING_SEEDS_FROM, Plate, Surface
+from edge.simulate.options import TRAINING_SEEDS_FROM
+from edge.simulate.surface import CLASSES, Plate, Surface
 from edge.training.recipe import FolderData, NumberRange, Recipe, SimData
 
 DATASETS_VARIABLE = "EDGE_DATASETS"

@@ -11,23 +11,78 @@ from typing import Annotated, Any
 import msgspec
 
 from edge.errors import WireError
+from edge.wire.base import VERSION, Counter32, Message
+from edge.wire.published import (
+    ChallengeEnd,
+    ChallengePiece,
+    ChallengeStatus,
+    EvidenceStatus,
+    FindingRecord,
+    GatewayStatus,
+    JournalStatus,
+    LiveFrame,
+    PartRecord,
+    Published,
+    StationStatus,
+)
 
-VERSION = 1
+__all__ = [
+    "LIVE",
+    "MAX_BYTES",
+    "MAX_PUBLISHED_BYTES",
+    "VERSION",
+    "Ack",
+    "Announce",
+    "ChallengeEnd",
+    "ChallengePiece",
+    "ChallengeStatus",
+    "Counted",
+    "Counter32",
+    "EvidenceStatus",
+    "Executed",
+    "FindingRecord",
+    "Gated",
+    "GatewayBeat",
+    "GatewayStatus",
+    "Goodbye",
+    "Grant",
+    "Heartbeat",
+    "Hello",
+    "JournalStatus",
+    "LiveFrame",
+    "Message",
+    "PartRecord",
+    "Published",
+    "Recipe",
+    "Refuse",
+    "Revoke",
+    "StationStatus",
+    "ToGateway",
+    "ToStation",
+    "Verdict",
+    "decode_live",
+    "decode_published",
+    "decode_to_gateway",
+    "decode_to_station",
+    "encode",
+    "schema",
+]
+
 MAX_BYTES = 16_384
 MAX_PUBLISHED_BYTES = 262_144
 """A part record lists its findings, of which a network may return a thousand."""
 
-Counter32 = Annotated[int, msgspec.Meta(ge=0, le=0xFFFF_FFFF)]
+LIVE = b"live"
+"""Topic of live pictures."""
 
-
-class Message(msgspec.Struct, tag_field="kind", frozen=True, kw_only=True):
-    """Base of all messages."""
-
-    v: int = VERSION
+_JPEG = b"\xff\xd8\xff"
 
 
 class Hello(Message, frozen=True, tag="hello"):
-    """A station asks for a session on a lane.  ``wants_counts``: its own trigger latches none."""
+    """A station asks for a session on a lane.
+
+    ``wants_counts``: its own trigger latches none.  ``wants_gate``: it is to hear what every part met at the gate.
+    """
 
     station: str
     lane: int
@@ -37,6 +92,7 @@ class Hello(Message, frozen=True, tag="hello"):
     line_digest: str
     fail_safe: str
     wants_counts: bool
+    wants_gate: bool = False
 
 
 class Announce(Message, frozen=True, tag="announce"):
@@ -126,6 +182,17 @@ class Executed(Message, frozen=True, tag="executed"):
     echoed_ns: int
 
 
+class Gated(Message, frozen=True, tag="gated"):
+    """What the PLC newly says of a part at the gate, for a station that wants to hear of it.
+
+    ``fact``: "good" or "rejected" (where the gate stood), "confirmed" or "contradicted" (by the sensor behind it).
+    """
+
+    session: int
+    part: Counter32
+    fact: str
+
+
 class Counted(Message, frozen=True, tag="counted"):
     """The PLC counted a part at this latched count, for a station whose own trigger latches none."""
 
@@ -144,128 +211,11 @@ class GatewayBeat(Message, frozen=True, tag="gateway_heartbeat"):
 
 
 ToGateway = Hello | Announce | Verdict | Recipe | Heartbeat | Goodbye
-ToStation = Grant | Refuse | Revoke | Ack | Executed | Counted | GatewayBeat
-
-
-class FindingRecord(msgspec.Struct, frozen=True):
-    """A finding: class, score, box (x1, y1, x2, y2) in frame pixels."""
-
-    cls: str
-    score: float
-    box: tuple[float, float, float, float]
-
-
-class JournalStatus(msgspec.Struct, frozen=True):
-    """How the journal keeps up: rows recorded, lost, waiting; the age of the oldest that waits; what is wrong."""
-
-    recorded: int = 0
-    lost: int = 0
-    waiting: int = 0
-    behind_ms: float = 0.0
-    problem: str = ""
-
-
-class PartRecord(Message, frozen=True, tag="part"):
-    """All that the station knows of one part, published once, when its acknowledgement came or did not come in time."""
-
-    station: str
-    lane: int
-    part: Counter32
-    count: Counter32 | None
-    outcome: str
-    cause: str
-    rule: str
-    disposition: str
-    findings: list[FindingRecord]
-    tag: str
-    t0_ns: int
-    t1_ns: int | None
-    t2_ns: int | None
-    t3_ns: int | None
-    t4_ns: int | None
-    recipe: str
-    model: str
-    engine: str
-    precision: str
-    version: str
-    wall: str
-    session: int
-
-
-class StationStatus(Message, frozen=True, tag="station_status"):
-    """The station's cumulative counters and state, published once a second and at every change of state."""
-
-    station: str
-    lane: int
-    state: str
-    reason: str
-    session: int
-    triggers: int
-    outcomes: dict[str, int]
-    causes: dict[str, int]
-    open: int
-    acknowledged: int
-    dispositions: dict[str, int]
-    late_results: int
-    unknown_triggers: int
-    trigger_jumps: int
-    dropped_messages: int
-    outcomes_lost: int
-    frames: int
-    lost_frames: dict[str, int]
-    wire_errors: int
-    pool: dict[str, int]
-    deadline_ms: float
-    recipe: str
-    model: str
-    engine: str
-    precision: str
-    version: str
-    started_wall: str
-    alarms: dict[str, str]
-    journal: JournalStatus
-    reconnects: dict[str, int]
-
-
-class GatewayStatus(Message, frozen=True, tag="gateway_status"):
-    """The gateway's cumulative counters and state, published once a second.  ``alarms`` stand, by name, in words."""
-
-    gateway: str
-    lane: int
-    plc_ok: bool
-    reason: str
-    station: str
-    station_session: int
-    plc_session: int
-    fence: int
-    plc_triggers: int
-    announced: int
-    unannounced: int
-    permitted: int
-    rejected: dict[str, int]
-    pending: int
-    dispositions: dict[str, int]
-    executed: int
-    voided: dict[str, int]
-    armed: int
-    wire_errors: int
-    plc_errors: int
-    sessions_granted: int
-    sessions_lost: int
-    version: str
-    mode: str
-    alarms: dict[str, str]
-    confirmed: int
-    contradicted: int
-    journal: JournalStatus
-    strangers: int
-
-
-Published = PartRecord | StationStatus | GatewayStatus
+ToStation = Grant | Refuse | Revoke | Ack | Executed | Gated | Counted | GatewayBeat
 
 _encoder = msgspec.json.Encoder()
 _decoders: dict[Any, msgspec.json.Decoder[Any]] = {
-    kind: msgspec.json.Decoder(kind) for kind in (ToGateway, ToStation, Published)
+    kind: msgspec.json.Decoder(kind) for kind in (ToGateway, ToStation, Published, LiveFrame)
 }
 
 
@@ -296,6 +246,18 @@ def decode_published(data: bytes) -> Published:
     return message
 
 
+def decode_live(parts: list[bytes]) -> tuple[LiveFrame, bytes]:
+    """Read a live picture, [b"live", JSON, JPEG], as the station publishes it.
+
+    Raises:
+        WireError: as ``decode_to_gateway``, or the parts are others.
+    """
+    if len(parts) != 3 or parts[0] != LIVE or not parts[2].startswith(_JPEG):
+        raise WireError(f"{len(parts)} parts with topic {parts[:1]} are no live picture.", "find who sends them.")
+    message: LiveFrame = _decode(parts[1], LiveFrame, MAX_PUBLISHED_BYTES)
+    return message, parts[2]
+
+
 def _decode(data: bytes, kind: Any, most: int = MAX_BYTES) -> Any:
     if len(data) > most:
         raise WireError(f"A message of {len(data)} bytes exceeds {most}.", "find who sends it.")
@@ -313,7 +275,7 @@ def _decode(data: bytes, kind: Any, most: int = MAX_BYTES) -> Any:
 
 def schema() -> dict[str, Any]:
     """Return the JSON schema of every message."""
-    kinds = [*ToGateway.__args__, *ToStation.__args__, *Published.__args__]
+    kinds = [*ToGateway.__args__, *ToStation.__args__, *Published.__args__, LiveFrame]
     _, components = msgspec.json.schema_components(kinds, ref_template="#/$defs/{name}")
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

@@ -203,6 +203,7 @@ class Publisher:
             line_digest=config.line.digest(),
             fail_safe=config.gateway.fail_safe,
             wants_counts=config.position.source == "plc",
+            wants_gate=config.challenge.folder is not None,
         )
 
     def _send(self, message: wire.ToGateway) -> bool:

@@ -37,7 +37,7 @@ def served(bank: RegisterBank) -> Iterator[ModbusServer]:
 
 @contextlib.contextmanager
 def driver_to(port: int) -> Iterator[PlcDriver]:
-    driver = ModbusDriver(PlcConfig(port=port, timeout_ms=100))
+    driver = ModbusDriver(PlcConfig(port=port, timeout_ms=300))
     try:
         yield driver
     finally:
@@ -116,6 +116,6 @@ def test_another_map_version_is_refused(bank: RegisterBank) -> None:
 
 def test_a_unit_that_is_not_there_is_an_error(bank: RegisterBank) -> None:
     with served(bank) as server:
-        driver = ModbusDriver(PlcConfig(port=server.port, unit=9, timeout_ms=100))
+        driver = ModbusDriver(PlcConfig(port=server.port, unit=9, timeout_ms=300))
         with contextlib.closing(driver), pytest.raises(PlcError):
             driver.read()

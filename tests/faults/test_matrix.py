@@ -8,12 +8,12 @@ import pytest
 
 from tests.faults.matrix.row import SHARE_UNHARMED, Row, judge
 from tests.faults.matrix.run import Run, run
-from tests.faults.matrix.table import REAL, of_setup
+from tests.faults.matrix.table import ROWS, of_setup
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(600)]
 
-ROWS = sorted(REAL, key=lambda row: row.setup)  # those of one line together
-LINES = sorted({row.setup for row in REAL})
+BY_SETUP = sorted(ROWS, key=lambda row: row.setup)  # those of one line together
+LINES = sorted({row.setup for row in ROWS})
 
 
 @functools.cache
@@ -22,7 +22,7 @@ def line_of(setup: str) -> Run:
     return run(of_setup(setup))
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name.replace(" ", "-"))
+@pytest.mark.parametrize("row", BY_SETUP, ids=lambda row: row.name.replace(" ", "-"))
 def test_row(row: Row) -> None:
     result = line_of(row.setup)
     assert row.name in result.seen, f"the line did not come back after {list(result.seen)[-1]}"

@@ -9,7 +9,7 @@ import pytest
 from tests.faults.matrix.protections import Protection
 from tests.faults.matrix.row import judge
 from tests.faults.matrix.run import run
-from tests.faults.matrix.table import PROTECTIONS, REAL
+from tests.faults.matrix.table import PROTECTIONS, ROWS
 
 pytestmark = [pytest.mark.process, pytest.mark.timeout(240)]
 
@@ -19,7 +19,7 @@ TURNS = 2
 
 @pytest.mark.parametrize("protection", PROTECTIONS, ids=lambda p: p.name)
 def test_a_row_is_red_without(protection: Protection) -> None:
-    row = next(row for row in REAL if row.name == protection.row)
+    row = next(row for row in ROWS if row.name == protection.row)
     said = []
     for _ in range(TURNS):
         result = run([row], {protection.process: protection.name})

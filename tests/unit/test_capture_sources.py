@@ -1,3 +1,4 @@
+import os
 import sys
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from edge.capture.folder import FolderCamera
 from edge.capture.plant import PlantCamera
 from edge.capture.timer import TimerTrigger
 from edge.capture.video import VideoCamera
-from edge.clock import NS_PER_MS
+from edge.clock import NS_PER_MS, NS_PER_S
 from edge.config import CameraConfig, LineConfig, TriggerConfig
 from edge.errors import CameraError, ConfigError, MissingExtra
+from edge.station.progress import DEVICE_NS
 
 WIDTH, HEIGHT = 32, 24
 
@@ -144,6 +146,44 @@ def test_a_video_that_cannot_be_used_is_named(tmp_path: Path) -> None:
         VideoCamera(str(tmp_path / "bad.avi"), WIDTH, HEIGHT, "mono8").open()
     with pytest.raises(CameraError, match="delivers 32 x 24, and 40 x 24 is configured"):
         VideoCamera(make_video(tmp_path / "v.avi", 1), 40, HEIGHT, "mono8").open()
+
+
+@pytest.mark.parametrize("stalls_at", ["grab", "read"])
+def test_a_device_that_stalls_fails_with_the_first_wait(monkeypatch: pytest.MonkeyPatch, stalls_at: str) -> None:
+    """Each wait is one of OpenCV's time-outs, in which the capture thread takes no step."""
+    waits: list[str] = []
+
+    class Stalled:
+        """A device that is there, of which no frame comes."""
+
+        def isOpened(self) -> bool:
+            return True
+
+        def get(self, what: int) -> float:
+            return {cv2.CAP_PROP_FRAME_WIDTH: WIDTH, cv2.CAP_PROP_FRAME_HEIGHT: HEIGHT}[what]
+
+        def set(self, what: int, value: float) -> None:
+            pass
+
+        def release(self) -> None:
+            pass
+
+        def grab(self) -> bool:
+            waits.append("grab")
+            return stalls_at != "grab"
+
+        def read(self, into: np.ndarray) -> tuple[bool, np.ndarray]:
+            waits.append("read")
+            return False, into
+
+    monkeypatch.setattr(cv2, "VideoCapture", lambda _: Stalled())
+    monkeypatch.delenv("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", raising=False)
+    with VideoCamera("0", WIDTH, HEIGHT, "mono8") as camera:
+        assert int(os.environ["OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT"]) * 2 * NS_PER_S < DEVICE_NS
+        camera.software_trigger(0)
+        with pytest.raises(CameraError, match="Video device 0 delivers no frame"):
+            camera.grab(slot(), 0.01)
+    assert waits == ["grab", "read"][: 1 + (stalls_at == "read")]
 
 
 class Bench:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from edge import cli
+from edge import cli, errors
 from edge.commands import signals as pages
 from edge.config import RuleConfig
 from edge.core.alarms import ALARMS
@@ -17,7 +17,7 @@ from edge.core.outcome import CAUSES, Disposition
 from edge.core.session import Permit, Session
 from edge.errors import ConfigError
 from edge.gateway.plc import commissioning, signals, table
-from edge.monitor import metrics
+from edge.monitor import metric_table
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
@@ -49,17 +49,28 @@ def test_links_between_pages_lead_somewhere() -> None:
             if "//" in target:
                 continue
             file, _, anchor = target.partition("#")
-            text = (path.parent / file).read_text(encoding="utf-8") if file else path.read_text(encoding="utf-8")
-            heads = {_anchor(head) for head in re.findall(r"^#+ (.+)$", text, re.MULTILINE)}
-            assert not anchor or anchor in heads, f"{path.name}: {target}"
+            linked = path.parent / file if file else path
+            assert linked.exists(), f"{path.name}: {target}"
+            assert not anchor or anchor in _anchors(linked), f"{path.name}: {target}"
 
 
-def _anchor(head: str) -> str:
-    return re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-")
+def _anchors(path: Path) -> set[str]:
+    heads = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+def test_every_exit_code_is_told_and_has_one_meaning() -> None:
+    told = re.findall(
+        r"Exit codes: (.+?)\n(?:[A-Z]|\n)", (DOCS.parent / "README.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type)]
+    codes = [vars(kind)["exit_code"] for kind in kinds if "exit_code" in vars(kind)]
+    assert len(codes) == len(set(codes))
+    assert {str(code) for code in codes} <= set(re.findall(r"(?:^|, )(\d+) ", told[0].replace("\n", " ")))
 
 
 def test_every_metric_named_exists() -> None:
-    known = {metric.name for metric in metrics.METRICS}
+    known = {metric.name for metric in metric_table.METRICS}
     for path in PAGES:
         named = set(re.findall(r"`(edge_\w+)`", path.read_text(encoding="utf-8")))
         assert named <= known, f"{path.name}: {named - known}"
@@ -78,7 +89,7 @@ def test_every_cause_in_the_fail_safe_table_exists() -> None:
 def test_every_command_shown_exists() -> None:
     commands = {command.name for command in cli.app.registered_commands} | {g.name for g in cli.app.registered_groups}
     for path in PAGES:
-        for command in re.findall(r"`(?:\S*/)?edge ([a-z]+)", path.read_text(encoding="utf-8")):
+        for command in re.findall(r"`(?:\S*/)?edge ([a-z][a-z-]*)", path.read_text(encoding="utf-8")):
             assert command in commands, f"{path.name}: edge {command}"
 
 
@@ -88,9 +99,9 @@ def test_every_command_shown_exists() -> None:
 def test_words_for_everything() -> None:
     assert pages.DISPOSITIONS.keys() == set(Disposition)
     assert table.PERMIT_STATUS.keys() == set(signals.PERMIT_STATUS.values())
-    causes = {name for name in metrics._REJECTED_CAUSES if not name.startswith("permit_")} | {"permit_unwritten"}
+    causes = {name for name in metric_table.REJECTED_CAUSES if not name.startswith("permit_")} | {"permit_unwritten"}
     assert pages.REJECTED.keys() == causes
-    assert pages.VOIDED.keys() == set(metrics._VOIDED_CAUSES)
+    assert pages.VOIDED.keys() == set(metric_table.VOIDED_CAUSES)
     assert all(f"`{name}`" in pages.TABLES["alarms"]() for name in ALARMS)
     assert all(f"`{name}`" in pages.TABLES["causes"]() for name in CAUSES)
 

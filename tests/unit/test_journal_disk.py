@@ -85,7 +85,7 @@ def kill_one(folder: Path, after_s: float) -> float:
         process.wait()
     kept = numbers(folder)
     assert kept == list(range(1, kept[-1] + 1)), "a row is missing among those that were kept"
-    assert len(kept) > 50
+    assert len(kept) > 10
     assert query(folder, "PRAGMA integrity_check") == [("ok",)]
     one = journal(folder)  # the next process goes on where it ended
     one.put(part(10**6))

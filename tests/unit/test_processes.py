@@ -14,7 +14,11 @@ import pytest
 from edge.commands import processes
 from edge.commands.processes import MODELS, Line, ProcessFailed
 
-DEAF = ("-c", "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('x'); time.sleep(60)")
+DEAF = (
+    "-c",
+    "import pathlib, signal, sys, time; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
+    "pathlib.Path(sys.argv[1]).touch(); time.sleep(60)",
+)
 SLEEPS = ("-c", "import time; time.sleep(60)")
 
 DRIVER = """
@@ -82,7 +86,7 @@ def test_one_process_that_cannot_be_ended_keeps_no_other_from_it(monkeypatch: py
 
 def test_a_process_that_is_deaf_is_ended_by_force() -> None:
     with Line(MODELS / "sim-strip", "") as line:
-        line.start("station", program=DEAF)
-        time.sleep(0.3)
+        line.start("station", str(line.folder / "deaf"), program=DEAF)
+        line.wait_for(line.folder / "deaf", "station", 20.0)
         assert line.stop("station", 0.2) == -signal.SIGKILL
         assert not os.path.exists(f"/proc/{line.pid('station')}")

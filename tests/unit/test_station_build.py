@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal, cast
 
+import cv2
+import numpy as np
 import pytest
 
 from edge import config as cfg
@@ -256,3 +259,16 @@ def test_a_device_thread_that_fails_itself_ends_the_station(tmp_path: Path, monk
         with pytest.raises(CameraError, match="thread at the camera has failed: Died"):
             turn_until(made, lambda: False)
     assert camera.calls == ["close"]
+
+
+def test_what_decides_shares_no_threads_of_opencvs_with_pictures_for_people() -> None:
+    """They would have the priority of the inspection, whoever makes them work."""
+    cv2.setNumThreads(4)
+    config = cfg.parse({"recipe": RECIPE, "gateway": {"endpoint": None}}, cfg.StationConfig, "test")
+    with build.deciding(config.model_copy(update={"model": cfg.ModelConfig(engine="null")})):
+        before = set(os.listdir("/proc/self/task"))
+        frame = np.zeros((2048, 2448), np.uint8)
+        for size in ((640, 512), (1280, 1071)):
+            cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+        assert set(os.listdir("/proc/self/task")) <= before
+        assert cv2.getNumThreads() == 1

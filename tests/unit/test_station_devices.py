@@ -8,7 +8,7 @@ from edge.capture.events import DeviceBack, DeviceLost, FrameLost
 from edge.capture.thread import UNHEARD_NS
 from edge.core.part import FrameInfo
 from edge.station.health import BLIND_PARTS
-from edge.station.loop import JOURNAL_TROUBLE
+from edge.station.standing import JOURNAL_TROUBLE
 from edge.wire import messages as wire
 from tests.support_station import Rig, verdicts
 

@@ -22,8 +22,8 @@ from edge.core.part import FrameInfo, Identity, Part, Trigger, Verdict
 from edge.record.journal import Journal
 from edge.record.journal.reader import Folder
 from edge.station.diary import COUNTS_NS, LOOK_NS
-from edge.station.loop import JOURNAL_TROUBLE
 from edge.station.reporting import Reporter
+from edge.station.standing import JOURNAL_TROUBLE
 from edge.wire import messages as wire
 from tests.support_station import Rig
 
@@ -185,7 +185,7 @@ def test_a_stalled_journal_does_not_fill_with_how_long_it_has_been_stalled(
 ) -> None:
     rig = writing.rig
     writing.wait_recorded()
-    rig.station._reporter = writing.reporter
+    rig.station._reporter = rig.station._standing._reporter = writing.reporter
     writing.journal._clock = lambda: rig.now
     rig.grant().wait_ms(200)
     entered, free, write = threading.Event(), threading.Event(), writing.journal._keeper.write

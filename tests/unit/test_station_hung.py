@@ -28,6 +28,14 @@ class Runs:
     def __init__(self, hangs: bool) -> None:
         self._hangs = hangs
 
+    def marks(self) -> dict[str, int | None]:
+        """Return none: it takes no turn."""
+        return {}
+
+    def state(self, now: int) -> tuple[str, str]:  # noqa: ARG002
+        """Return a state."""
+        return "RUNNING", ""
+
     def run(self, *_: object) -> None:
         """Notice it."""
         if self._hangs:

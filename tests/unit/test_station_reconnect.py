@@ -43,7 +43,7 @@ WIDTH = HEIGHT = 16
 SLOTS = 8
 PITCH_S = 0.025
 HELLO_S = 0.02
-TIMEOUT_NS = 200 * NS_PER_MS
+TIMEOUT_NS = 400 * NS_PER_MS
 PATIENCE_S = 10.0
 
 
@@ -114,7 +114,7 @@ class Line:
         self.said: list[wire.ToGateway] = []
         pool = FramePool(SLOTS, (HEIGHT, WIDTH), {Purpose.CAPTURE: SLOTS, Purpose.INSPECTION: SLOTS - 2}, poison=True)
         self.pool = pool
-        self.ledger = PartLedger(32, 400 * NS_PER_MS, TIMEOUT_NS, 600, 600_000, 400)
+        self.ledger = PartLedger(32, 2 * TIMEOUT_NS, TIMEOUT_NS, 600, 600_000, 400)
         self.inspect = InspectThread(ReadsLevel(), pool, self.mailbox.post)
         self.inspect.start()
         self.devices = (

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from edge.simulate.surface import CLASSES, MIN_FRAME, Plate, Surface
+from edge.simulate.options import MIN_FRAME
+from edge.simulate.surface import CLASSES, Plate, Surface
 
 WIDTH, HEIGHT = 320, 256
 

@@ -221,11 +221,11 @@ def test_a_connection_that_proves_nothing_is_closed_in_time(
 
 def prove_nothing(served: Served) -> None:
     address = ("127.0.0.1", int(served.endpoint.rpartition(":")[2]))
+    begun = time.monotonic()
     with closing(socket.create_connection(address)) as silent:
         assert served.until(lambda: served.router._door.inside == 1)
-        begun = time.monotonic()
         assert served.until(lambda: served.router._door.inside == 0)
-        assert abs(time.monotonic() - begun - 0.3) < 0.2
+        assert 0.25 < time.monotonic() - begun < 2.0, "not after these 300 ms"
         silent.settimeout(1.0)
         while silent.recv(4096):  # libzmq's greeting, then the end
             pass

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.errors import MissingExtra, ModelError
+from edge.engine.onnxruntime import library
+from edge.errors import ModelError
 from edge.model.export import INPUT_NAME
 from edge.model.package import CANDIDATES_NAME
 
@@ -88,10 +89,7 @@ def session(graph: bytes) -> Any:
     Raises:
         MissingExtra: onnxruntime is not installed.
     """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingExtra("onnxruntime", "cpu") from error
+    onnxruntime = library()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors
     options.add_session_config_entry("session.disable_quant_qdq", "1")

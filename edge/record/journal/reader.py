@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
@@ -56,8 +56,17 @@ class Folder:
         return files.in_folder(self.path)
 
     def process(self) -> str:
-        """Return who wrote the journal, "station" or "gateway"; "" where nobody did yet."""
-        return next((run.process for run in self.runs()), "")
+        """Return who wrote the journal, "station" or "gateway"; "" where nobody did yet.
+
+        All files tell the same: one that cannot be read is passed over.
+        """
+        for file in self.files():
+            if file.damaged:
+                continue
+            with suppress(sqlite3.DatabaseError), closing(connect(self.path / file.name)) as connection:
+                if is_journal(connection) and (run := next(_run_rows(connection), None)) is not None:
+                    return run.process
+        return ""
 
     def runs(self) -> Iterator[RunRow]:
         """Return every start of the process, in order; each file that it wrote into holds it once."""

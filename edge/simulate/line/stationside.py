@@ -25,8 +25,8 @@ from edge.simulate.line.referee import Referee, Word
 from edge.simulate.line.scheduler import NEVER, Scheduler
 from edge.simulate.line.setup import MIN_SCORES, MS, Setup
 from edge.simulate.line.trace import Trace
-from edge.station.build import CAPTURE_RESERVE
 from edge.station.hang import EngineHung
+from edge.station.sizing import CAPTURE_RESERVE
 from edge.wire import messages as wire
 
 TURN_NS = 1 * MS

@@ -14,7 +14,7 @@ import sys
 
 from tests.faults.matrix.row import Row, judge
 from tests.faults.matrix.run import Run, measured, run
-from tests.faults.matrix.table import MEASURED, PAGE, PROTECTIONS, REAL, page
+from tests.faults.matrix.table import MEASURED, PAGE, PROTECTIONS, ROWS, page
 
 
 def main() -> None:
@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="write down what was measured")
     options = parser.parse_args()
     sabotage = {p.process: p.name for p in PROTECTIONS if p.name == options.without}
-    rows = [row for row in REAL if not options.rows or row.name in options.rows]
+    rows = [row for row in ROWS if not options.rows or row.name in options.rows]
     found: dict[str, float] = {}
     green: set[str] = set()
     for _, together in itertools.groupby(sorted(rows, key=lambda row: row.setup), lambda row: row.setup):
@@ -38,7 +38,7 @@ def main() -> None:
     if options.write:
         known = json.loads(MEASURED.read_text(encoding="utf-8")) if MEASURED.exists() else {}
         found = known | {name: seconds for name, seconds in found.items() if name in green}
-        found = {row.name: found[row.name] for row in REAL if row.name in found}
+        found = {row.name: found[row.name] for row in ROWS if row.name in found}
         MEASURED.write_text(json.dumps(found, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         PAGE.write_text(page(found), encoding="utf-8")
     sys.exit(len(green) < len(rows))

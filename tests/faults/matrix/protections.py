@@ -40,7 +40,8 @@ class Protection:
 
 
 def put(where: Any, name: str, instead: Any) -> None:
-    """Put something in the place of a name of a module or class."""
+    """Put something in the place of a name of a module or class, which must be there: else nothing would change."""
+    getattr(where, name)
     setattr(where, name, instead)
 
 
@@ -130,7 +131,7 @@ def stale_station() -> None:
 
 def default_reject() -> None:
     """A PLC that opens the gate for every part, with a permit or without."""
-    from edge.simulate import cli
+    from edge.simulate import plant
     from edge.simulate.plant import Plant
     from edge.simulate.plc import PlcProgram
     from edge.simulate.plc_io import Inputs, Outputs
@@ -142,7 +143,7 @@ def default_reject() -> None:
             """Run the program, then open the gate whatever it said."""
             return super().scan(now_ns, inputs)._replace(gate_open=True)
 
-    put(cli, "Plant", functools.partial(Plant, program_factory=DefaultPass))
+    put(plant, "Plant", functools.partial(Plant, program_factory=DefaultPass))
 
 
 PROTECTIONS: tuple[Protection, ...] = (

@@ -25,9 +25,9 @@ class InOrder(Matcher):
 
 def match_by_counter() -> None:
     """A station that matches frames by order alone."""
-    from edge.station import build
+    from edge.station import sizing
 
-    put(build, "Matcher", InOrder)
+    put(sizing, "Matcher", InOrder)
 
 
 def hang_watch() -> None:
@@ -119,6 +119,22 @@ def journal_apart() -> None:
     put(Journal, "put", waiting)
 
 
+def evidence_apart() -> None:
+    """A station whose loop waits until a picture is on its disk."""
+    from edge.station.evidence import FrameEvidence
+
+    before = FrameEvidence.keep
+
+    def waiting(evidence: FrameEvidence, *offer: Any) -> bool:
+        kept = before(evidence, *offer)
+        offered = evidence._offered.values()
+        while kept and evidence._writer.status().waiting > sum(shot is not None for _, shot in offered):
+            time.sleep(0.001)
+        return kept
+
+    put(FrameEvidence, "keep", waiting)
+
+
 def monitor_apart() -> None:
     """A station whose loop waits for an answer of the monitor with each part."""
     from edge.station.reporting import Reporter
@@ -200,6 +216,14 @@ PROTECTIONS: tuple[Protection, ...] = (
         journal_apart,
         "journal disk stalled",
         "of the good parts that the fault must not harm passed|was never shown",
+    ),
+    Protection(
+        "evidence_apart",
+        "evidence has a thread of its own, and slots that nobody else needs",
+        "station",
+        evidence_apart,
+        "evidence disk stalled",
+        "of the good parts that the fault must not harm passed",
     ),
     Protection(
         "monotonic_clock",

@@ -16,7 +16,7 @@ from typing import Any
 from edge.commands.processes import MODELS, Line
 from edge.simulate.console import Console
 from edge.wire.control import request
-from tests.faults.matrix.disk import Disk
+from tests.faults.matrix.disk import EVIDENCE, JOURNALS, Disk
 from tests.faults.matrix.network import Network
 from tests.faults.matrix.protections import FAULTY_ENGINE
 from tests.faults.matrix.relay import RELAY, Relay
@@ -46,6 +46,7 @@ class Setup:
         relayed: the relay stands between station and gateway.
         two_hosts: the station runs in a network namespace of its own, and speaks to the gateway by TCP with keys.
         small_disk: the journals lie on a small file system of their own.
+        evidence: the pictures lie on a small file system of their own.
     """
 
     plant: tuple[str, ...] = ()
@@ -54,7 +55,11 @@ class Setup:
     relayed: bool = False
     two_hosts: bool = False
     small_disk: bool = False
+    evidence: bool = False
 
+
+_FREE = ("free_gb = 0.2", "free_gb = 0.004")
+"""Of the evidence, as a line has it, and on a file system as small as the rig's."""
 
 _FAST = """
 pitch_min_mm = 150.0
@@ -69,6 +74,7 @@ SETUPS: dict[str, Setup] = {
     "relayed": Setup(relayed=True),
     "two hosts": Setup(two_hosts=True),
     "small disk": Setup(small_disk=True),
+    "evidence": Setup(evidence=True),
     "1200 a minute": Setup(
         plant=("--speed", "3000", "--v-max", "3000", "--pitch", "150", "--pitch-min", "140", "--length", "20"),
         limits=_FAST,
@@ -90,13 +96,13 @@ class Rig:
         relay: between station and gateway, where the setup has it.
         watch: on `/metrics`.
         network: between station and gateway, where the setup has two hosts.
-        disk: of the journals, where the setup has one of their own.
+        disk: of the journals or the evidence, where the setup has one of their own.
         package: the station's own copy of the model package.
     """
 
-    def __init__(self, line: Line, package: Path, sabotage: Mapping[str, str]) -> None:
+    def __init__(self, line: Line, package: Path, sabotage: Mapping[str, str], disk: tuple[str, ...]) -> None:
         self.line, self.package, self._sabotage = line, package, sabotage
-        self.network, self.disk = Network(line.folder), Disk(line.folder)
+        self.network, self.disk = Network(line.folder), Disk(line.folder, disk)
         self._inside: tuple[str, ...] = ()
         self._cleanup = contextlib.ExitStack()
         self.relay = Relay(line)
@@ -116,6 +122,11 @@ class Rig:
         self.eye = self._cleanup.enter_context(contextlib.closing(Eye(self.line)))
         if setup.relayed:
             self.relay.start()
+        if setup.evidence:
+            settings = self.line.folder / "station.toml"
+            text = settings.read_text(encoding="utf-8")
+            assert _FREE[0] in text
+            settings.write_text(text.replace(*_FREE), encoding="utf-8")
         if setup.two_hosts:
             self.network.configure()
             self._inside = self.network.inside
@@ -206,10 +217,10 @@ def running(setup: str = "line", sabotage: Mapping[str, str] | None = None) -> I
         package = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edge-"))) / "package"
         shutil.copytree(MODELS / "sim-strip", package)
         line = stack.enter_context(Line(package, RECIPE, how.limits, plc=f"{how.plc}\n{_QUIET}", link=link))
-        rig = Rig(line, package, sabotage or {})
+        rig = Rig(line, package, sabotage or {}, EVIDENCE if how.evidence else JOURNALS)
         if how.two_hosts:
             stack.enter_context(rig.network)
-        if how.small_disk:
+        if how.small_disk or how.evidence:
             stack.enter_context(rig.disk)
         stack.callback(rig.close)
         rig.start_all(how)

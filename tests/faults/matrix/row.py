@@ -55,7 +55,6 @@ class Row:
         least, most: how many parts these must and may name, with ``Fate.NAMED``.
         protections: what carries it; each is taken out by a test where it can be.
         setup: name of the line that it is run on, of ``rig.SETUPS``.
-        simulator: why it is left to `edge simulate line` or to later, or "" where it is real.
     """
 
     name: str
@@ -71,12 +70,6 @@ class Row:
     most: int = 0
     also: tuple[str, ...] = ()
     setup: str = "line"
-    simulator: str = ""
-
-
-def left_out(name: str, reason: str) -> Row:
-    """Return a row that is not run with real processes."""
-    return Row(name, "", lambda _: None, Fate.UNHARMED, (), (), (), 0.0, (), simulator=reason)
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Rows of the host: the journals' disk, and the wall clock."""
+"""Rows of the host: the disks of journals and evidence, and the wall clock."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 import time
 
 from tests.faults.matrix.rig import OUTAGE_S, Rig
-from tests.faults.matrix.row import Fate, Row, left_out
+from tests.faults.matrix.row import Fate, Row
 
 HOUR_S = 3600.0
 STANDS_S = 1.5
@@ -77,5 +77,36 @@ ROWS: tuple[Row, ...] = (
         protections=("monotonic_clock",),
         setup="small disk",
     ),
-    left_out("evidence disk full", "evidence images are not written yet"),
+    Row(
+        name="evidence disk full",
+        made="a small ext4 file system that only evidence uses is filled for 4 s",
+        inflict=lambda rig: rig.disk.full(OUTAGE_S + 1),
+        fate=Fate.UNHARMED,
+        causes=(),
+        rises=(
+            'edge_evidence_dropped_total{cause="disk_low"}',
+            'edge_evidence_pictures_total{reason="reject"}',
+            "edge_gateway_executed_parts_total",
+        ),
+        shows=('edge_station_alarm{alarm="disk_low"} 1.0',),
+        back_s=2.0,
+        protections=("evidence_apart",),
+        setup="evidence",
+    ),
+    Row(
+        name="evidence disk stalled",
+        made="that file system is frozen for 4 s: every write waits in the kernel",
+        inflict=lambda rig: rig.disk.stalled(OUTAGE_S + 1),
+        fate=Fate.UNHARMED,
+        causes=(),
+        rises=(
+            'edge_evidence_dropped_total{cause="no_slot"}',
+            'edge_evidence_pictures_total{reason="reject"}',
+            "edge_gateway_executed_parts_total",
+        ),
+        shows=(),
+        back_s=2.0,
+        protections=("evidence_apart",),
+        setup="evidence",
+    ),
 )

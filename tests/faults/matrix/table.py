@@ -30,7 +30,6 @@ PROTECTIONS: tuple[Protection, ...] = (
     *protections_station.PROTECTIONS,
     *protections_line.PROTECTIONS,
 )
-REAL: tuple[Row, ...] = tuple(row for row in ROWS if not row.simulator)
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "faults.md"
 MEASURED = Path(__file__).parent / "measured.json"
@@ -59,8 +58,8 @@ This page is made from the table by `python -m tests.faults.matrix --write`; a t
 
 
 def of_setup(setup: str) -> list[Row]:
-    """Return the real rows that run on one line."""
-    return [row for row in REAL if row.setup == setup]
+    """Return the rows that run on one line."""
+    return [row for row in ROWS if row.setup == setup]
 
 
 def page(found: Mapping[str, float]) -> str:
@@ -74,9 +73,6 @@ def page(found: Mapping[str, float]) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in ROWS:
-        if row.simulator:
-            lines.append(f"| {row.name} | not by real processes: {row.simulator} | | | | | | |")
-            continue
         took = found.get(row.name)
         back = f"{row.back_s:g} s" + ("" if took is None else f" ({took:g} s)")
         cells = (row.name, row.made, row.fate.value, _causes(row), _code(row.rises), _code(row.shows), back)
