@@ -20,6 +20,7 @@ from edge.errors import ChallengeError
 from edge.record.challenge import DOMAIN, FOLDER, GENESIS, Document, Entry, file_of, files_of, read_document
 from edge.record.challenge_keys import Signer
 from edge.record.challenge_verify import own_problems
+from edge.wire import unix
 
 _DISK = "see the disk of challenge.folder."
 _OWN = "give each station a folder of its own: challenge.folder."
@@ -136,7 +137,7 @@ class Archive:
         try:
             is_there = path.read_bytes() == document.rendered()
             if is_there:
-                _sync(self._folder)
+                unix.sync(self._folder)
         except FileNotFoundError:
             is_there = False
         except OSError as error:
@@ -222,19 +223,11 @@ def _write(path: Path, data: bytes) -> None:
             os.link(temporary, path)  # unlike a rename, it refuses where the file is there
         finally:
             temporary.unlink(missing_ok=True)
-        _sync(path.parent)
+        unix.sync(path.parent)
     except FileExistsError:
         raise ChallengeError(f"{path} is there: another process writes to this folder.", FOLDER) from None
     except OSError as error:
         raise ChallengeError(f"{path} cannot be written ({error.strerror}).", _DISK) from None
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _hash_of(path: Path) -> str:

@@ -225,7 +225,7 @@ def write_allowed(path: Path, bindings: Iterable[Binding]) -> None:
             _dress(file.fileno(), path)
             os.fsync(file.fileno())
         made.replace(path)
-        _sync(path.parent)
+        unix.sync(path.parent)
     except OSError as error:
         if made is not None:
             made.unlink(missing_ok=True)
@@ -258,12 +258,3 @@ def _dress(descriptor: int, path: Path) -> None:
     if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
         os.fchown(descriptor, old.st_uid, old.st_gid)
     os.fchmod(descriptor, stat.S_IMODE(old.st_mode))
-
-
-def _sync(folder: Path) -> None:
-    """Make a replacement last through a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -95,6 +95,19 @@ def alone(path: Path, what: str) -> Iterator[None]:
         os.close(descriptor)
 
 
+def sync(folder: Path) -> None:
+    """Make what came into ``folder``, or was replaced in it, last through a power cut.
+
+    Raises:
+        OSError: the disk does not do as asked.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _take(lock: Path) -> int | None:
     """Return the descriptor of a lock file that is held, or None where somebody else holds it."""
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

@@ -472,7 +472,7 @@ def test_a_begin_that_was_given_up_and_is_there_gets_its_end(
 ) -> None:
     made = archive(folder, key)
     with monkeypatch.context() as patched:
-        patched.setattr("edge.record.challenge_archive._sync", lambda folder: os.stat(folder / "none"))
+        patched.setattr("edge.record.challenge_archive.unix.sync", lambda folder: os.stat(folder / "none"))
         with pytest.raises(ChallengeError, match="No such file"):
             made.append("begun", {"operator": "anna"})
     made.append("begun", {"operator": "ben"})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import sqlite3
@@ -11,10 +10,10 @@ from pathlib import Path
 
 from edge.clock import NS_PER_MS, NS_PER_S
 from edge.config import EvidenceConfig
-from edge.errors import ConfigError
 from edge.record.evidence.picture import Encoded, sidecar
 from edge.record.evidence.quota import CLOCK_SET_MS, ROOM_BYTES, Quota
 from edge.record.evidence.store import Entry, Store, is_damage, move_aside
+from edge.record.lock import take_folder
 
 _log = logging.getLogger(__name__)
 
@@ -50,7 +49,7 @@ class Folder:
     ) -> None:
         self._path, self._color, self._clock, self._wall = path, color, clock, wall
         self._quota = Quota(int(config.keep_gb * 1e9), int(config.free_gb * 1e9), config.keep_days)
-        self._lock_fd = _take_folder(path)
+        self._lock_fd = take_folder(path, "evidence", "station")
         self._store: Store | None = None
         self._first = (clock(), wall())
         self._opened_ns = self._retry_ns = self._look_ns = self._tidy_ns = 0
@@ -166,26 +165,3 @@ class Folder:
             except sqlite3.Error as error:
                 _log.error("The index of %s was not closed in order: %s.", self._path, error)
             self._store = None
-
-
-def _take_folder(folder: Path) -> int:
-    """Make the folder and lock it against other processes; the lock ends with this one.  Return what holds it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise ConfigError(f"evidence.folder {folder}: {error.strerror}.", "choose another evidence.folder.") from None
-    try:
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise ConfigError(f"evidence.folder {folder}: this user may not write there.", "give it to this user.")
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise ConfigError(
-            f"evidence.folder {folder}: another process writes its evidence there.",
-            "give every station a folder of its own, or stop the other one.",
-        ) from None
-    except ConfigError:
-        os.close(handle)
-        raise
-    return handle

@@ -6,7 +6,6 @@ full or stalled disk costs memory, then rows, which are counted and recorded; ne
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import sqlite3
@@ -18,10 +17,10 @@ from pathlib import Path
 from edge import __version__
 from edge.clock import NS_PER_MS, NS_PER_S, boot_id, now_ns, wall_ns
 from edge.config import JournalConfig
-from edge.errors import ConfigError
 from edge.record.journal.keeper import Keeper
 from edge.record.journal.rows import KINDS, Event, Row
 from edge.record.journal.store import Missing, Run
+from edge.record.lock import take_folder
 from edge.wire.messages import JournalStatus
 
 _log = logging.getLogger(__name__)
@@ -64,7 +63,7 @@ class Journal:
         assert config.folder is not None
         self._clock, self._room = clock, config.room
         folder = Path(config.folder)
-        self._lock_fd = _take_folder(folder)
+        self._lock_fd = take_folder(folder, "journal", "process")
         run = Run(process, name, lane, os.getpid(), __version__, boot_id(), clock(), wall() // NS_PER_MS)
         self._keeper = Keeper(folder, config, run, clock, wall)
         self._queue: deque[tuple[int, Row]] = deque()
@@ -256,26 +255,3 @@ class _Losses:
         """Return the rows lost since ``then``, to the second."""
         with self._lock:
             return sum(rows for second, rows in self._times if second * NS_PER_S >= then - NS_PER_S)
-
-
-def _take_folder(folder: Path) -> int:
-    """Make the folder and lock it against other processes; the lock ends with this one.  Return what holds it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    except OSError as error:
-        raise ConfigError(f"journal.folder {folder}: {error.strerror}.", "choose another journal.folder.") from None
-    try:
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise ConfigError(f"journal.folder {folder}: this user may not write there.", "give it to this user.")
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise ConfigError(
-            f"journal.folder {folder}: another process writes its journal there.",
-            "give every process a folder of its own, or stop the other one.",
-        ) from None
-    except ConfigError:
-        os.close(handle)
-        raise
-    return handle
