@@ -11,6 +11,7 @@ import json
 import re
 import signal
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
@@ -107,7 +108,7 @@ class Connected:
         self._connection.close()
 
 
-class Looker:
+class Looker(ABC):
     """Does something in a thread of its own, until it is told to end.
 
     Args:
@@ -141,8 +142,9 @@ class Looker:
         except (OSError, http.client.HTTPException, ValueError) as error:
             self.tally.problems.append(f"{type(self).__name__}: {error!r}")
 
+    @abstractmethod
     def _look(self) -> None:
-        raise NotImplementedError
+        """Look, until ``_ending`` is set."""
 
 
 class Scraper(Looker):
